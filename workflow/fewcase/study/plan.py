@@ -1,0 +1,368 @@
+"""From a study file to its plan: cohorts, splits, arms, runs and experiments, all known at once."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import itertools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fewcase.study.errors import InputError
+from fewcase.study.fields import nearest, read_section, setting
+from fewcase.study.recipe import FACTORS, Recipe, name_of, read_recipe
+from fewcase.study.settings import ImageOptions, SignalOptions, TrainingOptions
+from fewcase.study.sources import SOURCES
+from fewcase.study.splits import SplitOptions
+from fewcase.study.targets import read_target
+
+LAYOUTS = ("grid", "sweep", "sites")
+SPLIT_FACTORS = ("target", "scheme", "hold_out")
+WORD = re.compile(r"[A-Za-z0-9_]+")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cohort:
+    """A named set of records of one source."""
+
+    name: str
+    source: str
+    options: Any
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether nothing in it was measured on a person."""
+        return self.source.startswith("simulate")
+
+
+@dataclasses.dataclass(frozen=True)
+class ArmInSplit:
+    """One arm of an experiment under one split, with the factors that the experiment varies."""
+
+    arm: str
+    split: str
+    factors: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Arms that differ in one or two factors, and the table and figure made from them."""
+
+    name: str
+    title: str
+    layout: str
+    published: str | None
+    vary: dict[str, list[Any]]
+    arms: tuple[ArmInSplit, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentKeys:
+    """The keys of an experiment, as a study file writes them."""
+
+    title: str = setting("", help="Heading of the table and figure.")
+    layout: str = setting("grid", choices=LAYOUTS, help="Form of the table and figure.")
+    vary: dict[str, Any] = setting(
+        {}, help="Lists of values by factor; every combination is an arm."
+    )
+    fix: dict[str, Any] = setting(
+        {}, help="Factors that differ from the study's recipe in all arms."
+    )
+    also: tuple[dict[str, Any], ...] = setting((), help="Further arms, each a mapping of factors.")
+    published: str | None = setting(None, help="CSV of published values to print beside ours.")
+
+
+@dataclasses.dataclass(frozen=True)
+class DefaultSplit:
+    """The split that arms use where an experiment does not vary it."""
+
+    target: str | None = setting(None, help="Which target; null where there is one.")
+    scheme: str = setting(
+        "patient", choices=("patient", "image"), help="patient, or image (leaky)."
+    )
+    hold_out: str = setting("none", help="Which entry of hold_out is test only.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyKeys:
+    """The keys at the top of a study file."""
+
+    study: str = setting(help="Name of the study: a folder under results/.")
+    title: str = setting("", help="Title of the report.")
+    preset: str = setting("smoke", help="Which of the presets to run.")
+    data: str | None = setting(None, help="Folder of the raw data.")
+    seeds: tuple[int, ...] = setting((0, 1, 2), help="Seeds; each makes its own splits.")
+    folds: int = setting(10, help="Folds of cross-validation.")
+    inner_folds: int = setting(
+        10, minimum=2, help="Parts of a training fold; one is kept for early stopping."
+    )
+    unit: str = setting(
+        "example", choices=("example", "parent", "patient"), help="What a score is averaged over."
+    )
+    cohorts: dict[str, dict[str, Any]] = setting(help="Sets of records by name.")
+    targets: dict[str, dict[str, Any]] = setting(help="Rules that make a label from outcomes.")
+    hold_out: dict[str, tuple[dict[str, Any], ...]] = setting(
+        {}, help="Named lists of sites and periods that are test only."
+    )
+    split: DefaultSplit = setting(DefaultSplit(), help="The split that arms use unless varied.")
+    signal: SignalOptions = setting(SignalOptions(), help="Windows, cleaning and filtering.")
+    images: ImageOptions = setting(ImageOptions(), help="Drawing.")
+    training: TrainingOptions = setting(TrainingOptions(), help="How training runs.")
+    recipe: dict[str, Any] = setting({}, help="The study's default arm.")
+    experiments: dict[str, dict[str, Any]] = setting(help="Tables and figures.")
+    presets: dict[str, dict[str, Any]] = setting({}, help="Overrides by preset.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Everything that a study file says, checked, under one preset."""
+
+    name: str
+    title: str
+    preset: str
+    data: str | None
+    seeds: tuple[int, ...]
+    folds: int
+    unit: str
+    cohorts: dict[str, Cohort]
+    targets: dict[str, Any]
+    target_cohorts: dict[str, str]
+    splits: dict[str, SplitOptions]
+    signal: SignalOptions
+    images: ImageOptions
+    training: TrainingOptions
+    default_arm: ArmInSplit
+    arms: dict[str, Recipe]
+    experiments: dict[str, Experiment]
+    effective: dict[str, Any]
+
+    @property
+    def default_recipe(self) -> Recipe:
+        """The recipe that every arm starts from."""
+        return self.arms[self.default_arm.arm]
+
+    @property
+    def runs(self) -> list[tuple[str, str]]:
+        """Every (arm, split) that an experiment needs, once."""
+        pairs = {(a.arm, a.split): None for e in self.experiments.values() for a in e.arms}
+        return list(pairs)
+
+    def cohort_of(self, split: str) -> str:
+        """Return the name of the cohort that a split is made from."""
+        return self.target_cohorts[self.splits[split].target]
+
+
+def read_study(config: Mapping[str, Any]) -> Study:
+    """Check a study file and make its plan.
+
+    Parameters
+    ----------
+    config
+        The study file as plain mappings, with `preset` naming one of its presets.
+
+    Raises
+    ------
+    InputError
+        Naming the key path, the value and what is allowed, wherever the file cannot be right.
+    """
+    effective = apply_preset(config)
+    keys = read_section(StudyKeys, effective, "study")
+    for path, word in [("study.study", keys.study), ("study.preset", keys.preset)]:
+        _check_word(word, path)
+    _check_counts(keys)
+    cohorts = {name: _read_cohort(name, values) for name, values in keys.cohorts.items()}
+    target_cohorts, targets = _read_targets(keys, cohorts)
+    planner = _Planner(keys, targets, target_cohorts)
+    default = planner.arm({}, {}, "study.recipe")
+    experiments = {name: planner.experiment(name, v) for name, v in keys.experiments.items()}
+    if not experiments:
+        raise InputError("study.experiments: no experiment. Name at least one, with its `vary`.")
+    return Study(
+        name=keys.study,
+        title=keys.title or keys.study,
+        preset=keys.preset,
+        data=keys.data,
+        seeds=keys.seeds,
+        folds=keys.folds,
+        unit=keys.unit,
+        cohorts=cohorts,
+        targets=targets,
+        target_cohorts=target_cohorts,
+        splits=planner.splits,
+        signal=keys.signal,
+        images=keys.images,
+        training=keys.training,
+        default_arm=default,
+        arms=planner.arms,
+        experiments=experiments,
+        effective=effective,
+    )
+
+
+def apply_preset(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay the chosen preset over the study file: mappings are merged, all else is replaced."""
+    presets = config.get("presets") or {}
+    chosen = config.get("preset", "smoke")
+    if not isinstance(presets, Mapping):
+        raise InputError(f"study.presets: expected a mapping of presets, found {presets!r}.")
+    if chosen not in presets:
+        raise InputError(f"study.preset: no preset {chosen!r}.{nearest(str(chosen), presets)}")
+    base = {key: value for key, value in config.items() if key != "presets"}
+    return _merged(base, presets[chosen] or {}, f"study.presets.{chosen}")
+
+
+def _merged(base: Mapping[str, Any], over: Any, where: str) -> dict[str, Any]:
+    if not isinstance(over, Mapping):
+        raise InputError(f"{where}: expected a mapping of keys, found {over!r}.")
+    result = copy.deepcopy(dict(base))
+    for key, value in over.items():
+        # A model's options belong to its name: a new model replaces the mapping as a whole.
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        if both and key != "model":
+            result[key] = _merged(result[key], value, f"{where}.{key}")
+        else:
+            result[key] = copy.deepcopy(value)
+    return result
+
+
+def _check_word(word: str, path: str) -> None:
+    if not WORD.fullmatch(word):
+        raise InputError(
+            f"{path}: {word!r} names a folder; use letters, digits and underscores alone."
+        )
+
+
+def _check_counts(keys: StudyKeys) -> None:
+    if keys.folds < 2:
+        raise InputError(
+            f"study.folds: {keys.folds} is no cross-validation; give 2 or more (the papers: 10)."
+        )
+    if not keys.seeds:
+        raise InputError("study.seeds: the list is empty; give at least one seed, such as [0].")
+    if len(set(keys.seeds)) != len(keys.seeds):
+        raise InputError(f"study.seeds: {list(keys.seeds)} names a seed twice.")
+    if min(keys.seeds) < 0:
+        raise InputError(f"study.seeds: {min(keys.seeds)} is negative; seeds are 0 or more.")
+    if keys.images.size % 8:
+        raise InputError(
+            f"study.images.size: {keys.images.size} is no multiple of 8, as packed pixels are."
+        )
+
+
+def _read_cohort(name: str, values: Mapping[str, Any]) -> Cohort:
+    where = f"study.cohorts.{name}"
+    _check_word(name, where)
+    values = dict(values)
+    source = values.pop("source", None)
+    if source not in SOURCES:
+        raise InputError(f"{where}.source: no source {source!r}.{nearest(str(source), SOURCES)}")
+    return Cohort(name, source, read_section(SOURCES[source], values, where))
+
+
+def _read_targets(
+    keys: StudyKeys, cohorts: Mapping[str, Cohort]
+) -> tuple[dict[str, str], dict[str, Any]]:
+    of_cohort, targets = {}, {}
+    for name, values in keys.targets.items():
+        where = f"study.targets.{name}"
+        _check_word(name, where)
+        values = dict(values)
+        cohort = values.pop("cohort", None)
+        if cohort is None and len(cohorts) == 1:
+            cohort = next(iter(cohorts))
+        if cohort not in cohorts:
+            raise InputError(
+                f"{where}.cohort: no cohort {cohort!r}.{nearest(str(cohort), cohorts)}"
+            )
+        of_cohort[name] = cohort
+        targets[name] = read_target(values, where)
+    if not targets:
+        raise InputError("study.targets: no target. Name at least one rule that makes a label.")
+    return of_cohort, targets
+
+
+class _Planner:
+    """Collects the arms and splits that the experiments of a study name."""
+
+    def __init__(
+        self, keys: StudyKeys, targets: Mapping[str, Any], target_cohorts: Mapping[str, str]
+    ) -> None:
+        self.keys = keys
+        self.targets = targets
+        self.hold_outs = {"none": (), **keys.hold_out}
+        for name in self.hold_outs:
+            _check_word(name, f"study.hold_out.{name}")
+        self.arms: dict[str, Recipe] = {}
+        self.splits: dict[str, SplitOptions] = {}
+
+    def experiment(self, name: str, values: Mapping[str, Any]) -> Experiment:
+        where = f"study.experiments.{name}"
+        _check_word(name, where)
+        spec = read_section(ExperimentKeys, values, where)
+        vary = {factor: self._levels(factor, v, f"{where}.vary") for factor, v in spec.vary.items()}
+        arms = [
+            self.arm(spec.fix, dict(zip(vary, levels, strict=True)), where)
+            for levels in itertools.product(*vary.values())
+        ]
+        arms += [
+            self.arm(spec.fix, extra, f"{where}.also[{i}]") for i, extra in enumerate(spec.also)
+        ]
+        unique = {(a.arm, a.split): a for a in arms}
+        if len(unique) < len(arms):
+            raise InputError(f"{where}: two of its {len(arms)} arms are the same; drop one value.")
+        return Experiment(
+            name, spec.title or name, spec.layout, spec.published, vary, tuple(unique.values())
+        )
+
+    def _levels(self, factor: str, values: Any, where: str) -> list[Any]:
+        known = (*FACTORS, *SPLIT_FACTORS)
+        if factor not in known:
+            raise InputError(f"{where}.{factor}: no such factor.{nearest(factor, known)}")
+        if not isinstance(values, (list, tuple)) or not values:
+            raise InputError(f"{where}.{factor}: expected a list of values, found {values!r}.")
+        return list(values)
+
+    def arm(self, fix: Mapping[str, Any], varied: Mapping[str, Any], where: str) -> ArmInSplit:
+        known = (*FACTORS, *SPLIT_FACTORS)
+        for key in (*fix, *varied):
+            if key not in known:
+                raise InputError(f"{where}.{key}: no such factor.{nearest(key, known)}")
+        factors = {**self.keys.recipe, **fix, **varied}
+        split = {key: factors.pop(key) for key in SPLIT_FACTORS if key in factors}
+        recipe = read_recipe(factors, where)
+        name = name_of(recipe)
+        if self.arms.setdefault(name, recipe) != recipe:
+            raise InputError(f"{where}: two different recipes would both be named {name!r}.")
+        return ArmInSplit(name, self._split(split, where), dict(varied))
+
+    def _split(self, varied: Mapping[str, Any], where: str) -> str:
+        default = self.keys.split
+        chosen = {
+            "target": default.target,
+            "scheme": default.scheme,
+            "hold_out": default.hold_out,
+            **varied,
+        }
+        if chosen["target"] is None:
+            if len(self.targets) > 1:
+                raise InputError(f"study.split.target: choose one of {sorted(self.targets)}.")
+            chosen["target"] = next(iter(self.targets))
+        for key, known in [("target", self.targets), ("hold_out", self.hold_outs)]:
+            if chosen[key] not in known:
+                raise InputError(
+                    f"{where}: {key} {chosen[key]!r} is not in the study's "
+                    f"{key + 's' if key == 'target' else key}.{nearest(str(chosen[key]), known)}"
+                )
+        name = "{target}-{scheme}-{hold_out}".format(**chosen)
+        self.splits[name] = read_section(
+            SplitOptions,
+            {
+                **chosen,
+                "hold_out": self.hold_outs[chosen["hold_out"]],
+                "folds": self.keys.folds,
+                "inner_folds": self.keys.inner_folds,
+            },
+            where,
+        )
+        return name

@@ -1,0 +1,170 @@
+"""A recipe: what fixes a training apart from split, seed and fold; and the name of an arm."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from fewcase.study.errors import InputError
+from fewcase.study.fields import read_section, setting
+
+AUGMENTATIONS = ("none", "cutout", "slit_cutout", "cutmix", "slit_cutmix")
+BASELINES = ("block10", "moving10", "figo", "nichd")
+CLASSICAL_MODELS = ("logistic",)
+CLASSICAL_FACTORS = ("model", "model_options", "neg_per_pos", "bags")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """The factors of an arm, in the order in which its name gives them.
+
+    Defaults are the library's and fixed: an arm is named by where it differs from them, so a name
+    means the same in every study.
+    """
+
+    model: str = setting(
+        "vit_small_patch16_224", help="A timm model, or 'logistic' for the classical baseline."
+    )
+    model_options: dict[str, Any] = setting(
+        {}, help="Keyword arguments of the model, such as depth."
+    )
+    weights: str = setting("imagenet", help="imagenet, none, or the path of a .safetensors file.")
+    augment: str = setting("none", choices=AUGMENTATIONS, help="Augmentation of training batches.")
+    fhr_cutoff: float | None = setting(
+        None,
+        minimum=0,
+        help="Low-pass cut-off of FHR in signal.lowpass_unit; null leaves it unfiltered.",
+    )
+    uc_scale: float | None = setting(
+        None,
+        minimum=0,
+        maximum=120,
+        help="UC normalised per record, times this; null draws UC as recorded.",
+    )
+    baseline: str = setting(
+        "block10", choices=BASELINES, help="How the FHR baseline, the third channel, is found."
+    )
+    augment_probability: float | None = setting(
+        None,
+        minimum=0,
+        maximum=1,
+        help="Share of batches augmented; null: 1 for CutOut, .5 for CutMix.",
+    )
+    cutout_side: float = setting(
+        0.5, minimum=0, maximum=1, help="Side of the CutOut square as a share of the image side."
+    )
+    slit_minutes: float | None = setting(
+        None, minimum=0, help="Width of the CutOut slit in minutes; null: the area of the square."
+    )
+    cutmix_alpha: float = setting(
+        1.0, minimum=0.01, help="Both parameters of CutMix's beta distribution."
+    )
+    cutmix_within_site: bool = setting(False, help="Paste only between records of one site.")
+    neg_per_pos: float | None = setting(
+        6.083, minimum=0.1, help="Negatives kept per positive of a training part; null keeps all."
+    )
+    bags: int = setting(
+        1,
+        minimum=1,
+        maximum=1000,
+        help="Under-sampled sets, one network each, whose scores are averaged.",
+    )
+    ratio_batches: bool = setting(
+        True, help="Every mini-batch has the class ratio of the training set."
+    )
+    batch_size: int = setting(85, minimum=2, help="Images per optimiser step.")
+    optimizer: str = setting("adamw", choices=("adamw", "adam", "sgd"), help="Optimiser.")
+    learning_rate: float = setting(1e-4, minimum=0, help="Peak learning rate.")
+    weight_decay: float = setting(
+        0.05, minimum=0, help="Weight decay; matrices only, never biases and norms."
+    )
+    momentum: float = setting(0.9, minimum=0, maximum=1, help="Momentum of SGD.")
+    schedule: str = setting(
+        "cosine", choices=("cosine", "step", "constant"), help="Learning rate over time."
+    )
+    warmup_epochs: float = setting(1.0, minimum=0, help="Linear warm-up.")
+    step_epochs: int = setting(7, minimum=1, help="Epochs between the steps of schedule: step.")
+    step_factor: float = setting(
+        0.1, minimum=0, maximum=1, help="Factor at each step of schedule: step."
+    )
+    epochs: int = setting(30, minimum=1, help="Passes over the training set.")
+    patience: int | None = setting(
+        8,
+        minimum=1,
+        help="Epochs without a better inner-validation AUC before training stops; "
+        "null trains to the end and keeps the last weights.",
+    )
+    ema: float | None = setting(
+        None,
+        minimum=0,
+        maximum=1,
+        help="Decay per step of an exponential moving average of the weights; null for none.",
+    )
+    label_smoothing: float = setting(0.0, minimum=0, maximum=0.9, help="Label smoothing.")
+
+    @property
+    def is_classical(self) -> bool:
+        """Whether the model is fitted to features rather than trained on images."""
+        return self.model in CLASSICAL_MODELS
+
+
+FACTORS = tuple(field.name for field in dataclasses.fields(Recipe))
+
+
+def read_recipe(values: Mapping[str, Any], where: str) -> Recipe:
+    """Make a recipe from factors; `model` may be a name or ``{name: …, option: …}``."""
+    values = dict(values)
+    if isinstance(values.get("model"), Mapping):
+        options = dict(values["model"])
+        if "name" not in options:
+            raise InputError(
+                f"{where}.model: {options!r} has no 'name'. "
+                "Write model: {name: vit_small_patch16_224, depth: 6}."
+            )
+        values["model"] = options.pop("name")
+        values["model_options"] = options
+    recipe = read_section(Recipe, values, where)
+    if recipe.is_classical:
+        # Factors of images and of optimisation say nothing about a model fitted to features.
+        kept = {key: getattr(recipe, key) for key in CLASSICAL_FACTORS}
+        return Recipe(**kept)
+    return recipe
+
+
+def resolved(recipe: Recipe) -> dict[str, Any]:
+    """Return every factor of the recipe as plain values, for parameters and `options.json`."""
+    return dataclasses.asdict(recipe)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float) and value == int(value):
+        return str(int(value))
+    return str(value)
+
+
+def name_of(recipe: Recipe) -> str:
+    """Return the readable name of the arm: the model, then each factor that is not the default.
+
+    ``vit_small_patch16_224+slit_cutmix+fhr_cutoff=5``
+    """
+    parts = [recipe.model]
+    parts += [f"{key}={_text(value)}" for key, value in sorted(recipe.model_options.items())]
+    for field in dataclasses.fields(Recipe):
+        value = getattr(recipe, field.name)
+        if field.name in ("model", "model_options") or value == field.default:
+            continue
+        if field.name == "augment":
+            parts.append(value)
+        elif field.name == "weights":
+            # A path is no part of a file name: its last word names it.
+            parts.append(f"weights={value.replace(chr(92), '/').rsplit('/', 1)[-1]}")
+        else:
+            parts.append(f"{field.name}={_text(value)}")
+    return "+".join(
+        "".join(c if c.isalnum() or c in "._=-" else "_" for c in part) for part in parts
+    )

@@ -1,0 +1,107 @@
+"""Targets: the rules that make a label from a record's outcomes, as a study file writes them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from fewcase.study.errors import InputError
+from fewcase.study.fields import nearest, read_section, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class ApgarAtMost:
+    """Positive where any known Apgar score is low, negative where all are known and high."""
+
+    rule: str = setting("apgar", choices=("apgar",), help="The name of this rule.")
+    at_most: int = setting(
+        6, minimum=0, maximum=9, help="A score of this or less makes the record positive."
+    )
+    columns: tuple[str, ...] = setting(
+        ("apgar1", "apgar5"), help="Columns of the scores that count, at 1 and at 5 minutes."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Below:
+    """Positive where a measured outcome lies below a threshold, such as pH < 7.15."""
+
+    column: str = setting(help="Column of the outcome, such as ph.")
+    threshold: float = setting(help="Smaller values are positive; this value itself is negative.")
+    rule: str = setting("below", choices=("below",), help="The name of this rule.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Above:
+    """Positive where a measured outcome lies above a threshold, such as a base deficit > 12."""
+
+    column: str = setting(help="Column of the outcome, such as base_deficit.")
+    threshold: float = setting(help="Larger values are positive; this value itself is negative.")
+    rule: str = setting("above", choices=("above",), help="The name of this rule.")
+
+
+@dataclasses.dataclass(frozen=True)
+class OneOf:
+    """Positive where a column holds one of the listed values, such as a hospital's own code."""
+
+    column: str = setting(help="Column of the outcome.")
+    positive: tuple[str | float | bool, ...] = setting(help="Values that make a record positive.")
+    negative: tuple[str | float | bool, ...] | None = setting(
+        None,
+        help="Values that make it negative, any other leaving it unlabelled; null: all others.",
+    )
+    rule: str = setting("column", choices=("column",), help="The name of this rule.")
+
+
+@dataclasses.dataclass(frozen=True)
+class AnyOf:
+    """Positive where any of several rules says so, negative only where all of them do."""
+
+    rules: tuple[Any, ...] = setting(help="The rules, each a mapping with its own `rule`.")
+    rule: str = setting("any_of", choices=("any_of",), help="The name of this rule.")
+
+
+Target = ApgarAtMost | Below | Above | OneOf | AnyOf
+
+TARGETS: dict[str, type[Target]] = {
+    "apgar": ApgarAtMost,
+    "below": Below,
+    "above": Above,
+    "column": OneOf,
+    "any_of": AnyOf,
+}
+
+
+def read_target(values: Any, where: str) -> Target:
+    """Read a target from the mapping `values` at key path `where`; its key `rule` names the kind.
+
+    `dataclasses.asdict` of the result is such a mapping again.
+
+    Raises
+    ------
+    InputError
+        For a rule that does not exist, an unknown or missing key, or a value of the wrong type.
+    """
+    if not isinstance(values, dict):
+        raise InputError(f"{where}: expected a mapping with the key 'rule', found {values!r}.")
+    name = values.get("rule")
+    if name not in TARGETS:
+        raise InputError(f"{where}.rule: no rule {name!r}.{nearest(str(name), TARGETS)}")
+    target = read_section(TARGETS[name], values, where)
+    if isinstance(target, AnyOf):
+        rules = tuple(
+            read_target(rule, f"{where}.rules[{i}]") for i, rule in enumerate(target.rules)
+        )
+        target = dataclasses.replace(target, rules=rules)
+    _check_not_empty(target, where)
+    return target
+
+
+def _check_not_empty(target: Target, where: str) -> None:
+    for name in ("columns", "positive", "negative", "rules"):
+        if getattr(target, name, None) == ():
+            raise InputError(f"{where}.{name}: the list is empty; name at least one.")
+    if isinstance(target, OneOf) and target.negative is not None:
+        both = [value for value in target.positive if value in target.negative]
+        if both:
+            raise InputError(f"{where}: {both[0]!r} is both positive and negative; keep it in one.")
