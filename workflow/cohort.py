@@ -1,0 +1,48 @@
+"""Stage `cohort`: label the examples of a cohort by a target."""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from fewcase.data.files import read_table, write_table
+from fewcase.data.stage import run
+from fewcase.splits.cohort import make_cohort
+from fewcase.study.targets import read_target
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Read records, examples and their quality; write the labelled examples and the others."""
+    examples, refused = make_cohort(
+        read_table(arguments.examples),
+        read_table(arguments.quality, columns=["example", "missing"]),
+        read_table(arguments.records),
+        read_target(arguments.target, "target"),
+        arguments.max_missing,
+    )
+    write_table(arguments.out, examples)
+    write_table(arguments.out_refused, refused)
+    counts = examples["label"].value_counts().sort_index().to_dict()
+    logging.info("%d examples by label %s, %d refused", len(examples), counts, len(refused))
+
+
+def options() -> argparse.ArgumentParser:
+    """Return the command line of this stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=Path, required=True, help="records with outcomes")
+    parser.add_argument("--examples", type=Path, required=True, help="examples of the window")
+    parser.add_argument("--quality", type=Path, required=True, help="their quality")
+    parser.add_argument(
+        "--target", type=json.loads, required=True, metavar="JSON", help="the rule of the label"
+    )
+    parser.add_argument(
+        "--max-missing", type=float, required=True, help="largest share of missing FHR"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the labelled examples")
+    parser.add_argument("--out-refused", type=Path, required=True, help="the others, with reasons")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, options()))

@@ -1,0 +1,126 @@
+"""The promises of a split, checked whenever one is written or read."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fewcase.splits.holdout import covers, undated_rows
+from fewcase.study.errors import InputError
+from fewcase.study.splits import SplitOptions
+
+TEST_SETS = ("", "temporal", "external", "excluded")
+REMEDY = "Delete the file and run the split stage again."
+
+_NEEDED = {"row", "example", "parent", "patient", "site", "date", "label", "fold", "inner",
+           "test_set"}  # fmt: skip
+
+
+def check_split(split: pd.DataFrame, options: SplitOptions, where: str) -> None:
+    """Check that a split keeps what its options promise.
+
+    Every fold lies in range and is used; a patient is in one fold and one inner part only, and not
+    in the test set as well (unless the scheme is known to leak); held-out sites and periods are in
+    no fold; temporal and external test sites are called so rightly.
+
+    Raises
+    ------
+    InputError
+        Naming the file `where` and the first patient, site, example or fold that breaks a promise.
+    """
+    missing = sorted(_NEEDED - set(split.columns))
+    if missing:
+        raise InputError(f"{where}: no column {missing[0]!r}. {REMEDY}")
+    for column in ("row", "example"):
+        _refuse(split, split[column].duplicated(), where, column, "is there twice")
+    _check_ranges(split, options, where)
+    training = (split["fold"] >= 0).to_numpy()
+    if not options.is_leaky:
+        _check_patients(split, training, where)
+    _check_held_out(split, options, training, where)
+
+
+def _check_ranges(split: pd.DataFrame, options: SplitOptions, where: str) -> None:
+    for column, parts in [("fold", options.folds), ("inner", options.inner_folds)]:
+        outside = ~split[column].between(-1, parts - 1)
+        name = "fold" if column == "fold" else "inner part"
+        expected = f"is out of range: expected 0 to {parts - 1}, or -1 for none"
+        _refuse(split, outside, where, "example", f"has a {name} that {expected}", column)
+    used = set(split["fold"])
+    empty = [fold for fold in range(options.folds) if fold not in used]
+    if empty:
+        raise InputError(f"{where}: fold {empty[0]} of {options.folds} has no example. {REMEDY}")
+    _refuse(
+        split,
+        ~split["test_set"].isin(TEST_SETS),
+        where,
+        "example",
+        f"has a test set that is none of {list(TEST_SETS)}",
+        "test_set",
+    )
+    nowhere = (split["fold"] == -1) & (split["test_set"] == "")
+    _refuse(split, nowhere, where, "example", "is in no fold and in no test set")
+    both = (split["fold"] >= 0) & (split["test_set"] != "")
+    _refuse(split, both, where, "example", "is in a fold and in a test set", "test_set")
+    has_inner = split["inner"] >= 0
+    wants_inner = (split["fold"] >= 0) & (options.inner_folds > 0)
+    _refuse(split, has_inner != wants_inner, where, "example", "has the wrong inner part", "inner")
+
+
+def _check_patients(split: pd.DataFrame, training: npt.NDArray[np.bool_], where: str) -> None:
+    kept = split[training]
+    for column, name in [("fold", "folds"), ("inner", "inner parts")]:
+        bounds = kept.groupby("patient")[column].agg(["min", "max"])
+        torn = bounds[bounds["min"] != bounds["max"]]
+        if len(torn):
+            low, high = torn.iloc[0]
+            raise InputError(
+                f"{where}: patient {torn.index[0]!r} is in two {name}, {low} and {high}. {REMEDY}"
+            )
+    tested = split["patient"][split["test_set"].isin(["temporal", "external"])]
+    leaked = split["patient"].isin(tested).to_numpy() & training
+    _refuse(split, leaked, where, "patient", "is in the test set and in a fold", "fold")
+
+
+def _check_held_out(
+    split: pd.DataFrame, options: SplitOptions, training: npt.NDArray[np.bool_], where: str
+) -> None:
+    tested = split["test_set"].isin(["temporal", "external"]).to_numpy()
+    promised = np.zeros(len(split), bool)
+    for held_out in options.hold_out:
+        covered = covers(split, held_out)
+        leaked = covered & training
+        _refuse(split, leaked, where, "site", f"({held_out}) is held out but in a fold", "fold")
+        promised |= covered
+    undated = undated_rows(split, options.hold_out) & training
+    _refuse(split, undated, where, "example", "has no date and may be of a held-out period")
+    _refuse(split, promised & ~tested, where, "example", "is held out but in no test set")
+    _refuse(split, tested & ~promised, where, "site", "is in a test set but not held out")
+    trained_on = split["site"].isin(split["site"][training]).to_numpy()
+    wrong = tested & (trained_on != (split["test_set"] == "temporal").to_numpy())
+    _refuse(
+        split,
+        wrong,
+        where,
+        "site",
+        "is temporal only if another period of it is trained on, and else external",
+        "test_set",
+    )
+
+
+def _refuse(
+    split: pd.DataFrame,
+    broken: pd.Series | npt.NDArray[np.bool_],
+    where: str,
+    column: str,
+    complaint: str,
+    shown: str | None = None,
+) -> None:
+    found = np.flatnonzero(broken)
+    if not len(found):
+        return
+    first = {name: values[0] for name, values in split.iloc[found[:1]].to_dict("list").items()}
+    value = "" if shown is None else f", {shown} {first[shown]!r}"
+    example = "" if column == "example" else f" (example {first['example']!r})"
+    raise InputError(f"{where}: {column} {first[column]!r} {complaint}{value}{example}. {REMEDY}")

@@ -1,0 +1,321 @@
+"""Splits: which patients are in which fold and which sites are test only, kept in a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fewcase.data.files import content_digest, read_table, table_metadata, write_table
+from fewcase.splits.checks import check_split
+from fewcase.splits.dealing import deal_groups
+from fewcase.splits.holdout import held_out_rows, undated_rows
+from fewcase.study.errors import InputError
+from fewcase.study.fields import read_section
+from fewcase.study.splits import SplitOptions
+
+SPLIT_COLUMNS = [
+    "row", "example", "parent", "patient", "site", "date", "label", "fold", "inner", "test_set"
+]  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitFacts:
+    """What a split file says of itself: its options, its seed and the digest of its rows."""
+
+    options: SplitOptions
+    seed: int
+    digest: str
+
+
+def make_split(examples: pd.DataFrame, options: SplitOptions, seed: int) -> pd.DataFrame:
+    """Assign the examples of a cohort to folds, inner parts and test sets.
+
+    Parameters
+    ----------
+    examples
+        Labelled examples: row, example, parent, patient, site, date and label (0, 1, …).
+    options
+        Scheme, sites and periods held out, numbers of folds.
+    seed
+        Shuffles patients that are alike; the order of the examples changes nothing.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per example, in the order given: row, example, parent, patient, site, date, label,
+        fold (int16, 0…; -1 outside cross-validation), inner (int16, part of the training folds, 0
+        being kept for early stopping; -1 for none), test_set ("" in cross-validation; "temporal"
+        for a held-out period of a site that is trained on; "external" for a site never trained on;
+        "excluded" where a training example shares a patient with the test set, or lies at a site
+        with a period held out and has no date).
+
+    Raises
+    ------
+    InputError
+        For a held-out site or period without examples, too few patients of a class, or a blank
+        patient; the message names the option and what would do.
+    """
+    _check_examples(examples)
+    test = _test_rows(examples, options)
+    excluded = _excluded_rows(examples, options, test)
+    training = ~test & ~excluded
+    _check_training(examples, options, training)
+
+    split = examples.reset_index(drop=True)
+    split["date"] = pd.to_datetime(split["date"])
+    fold, inner = _deal(examples[training], options, seed)
+    split["fold"] = _spread(fold, training)
+    split["inner"] = _spread(inner, training)
+    trained_on = split["site"].isin(split["site"][training])
+    split["test_set"] = np.select(
+        [test & trained_on, test, excluded], ["temporal", "external", "excluded"], ""
+    )
+    split["label"] = split["label"].astype(np.int8)
+    _check_classes(split, options)
+    return split[SPLIT_COLUMNS]
+
+
+def _check_examples(examples: pd.DataFrame) -> None:
+    if examples.empty:
+        raise InputError("split: the cohort has no examples; see its rejected.parquet for reasons.")
+    blank = examples["patient"].isna() | (examples["patient"].astype(str).str.strip() == "")
+    if blank.any():
+        raise InputError(
+            f"split: example {examples['example'][blank].iloc[0]!r} has no patient ({blank.sum()} "
+            "such). Give each its own patient, or leave it out."
+        )
+    unlabelled = examples["label"] < 0
+    if unlabelled.any():
+        raise InputError(
+            f"split: example {examples['example'][unlabelled].iloc[0]!r} has no label; the cohort "
+            "stage leaves such examples out."
+        )
+
+
+def _test_rows(examples: pd.DataFrame, options: SplitOptions) -> npt.NDArray[np.bool_]:
+    test = np.zeros(len(examples), bool)
+    for held_out in options.hold_out:
+        test |= held_out_rows(examples, held_out)
+    if test.all():
+        raise InputError(
+            f"hold_out: {', '.join(map(str, options.hold_out))} hold out all {len(examples)} "
+            "examples and leave none to train on; hold out fewer sites or a shorter period."
+        )
+    if test.any() and examples["label"][test].nunique() < 2:
+        logger.warning("all %d held-out examples have one label: no AUC on them", test.sum())
+    return test
+
+
+def _excluded_rows(
+    examples: pd.DataFrame, options: SplitOptions, test: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    undated = undated_rows(examples, options.hold_out) & ~test
+    if undated.any():
+        logger.warning(
+            "%d examples without a date are left out: part of their site (%s) is held out by date",
+            undated.sum(),
+            ", ".join(sorted(set(examples["site"][undated]))),
+        )
+    if options.is_leaky:
+        return undated
+    shared = examples["patient"].isin(examples["patient"][test]).to_numpy() & ~test & ~undated
+    if shared.any():
+        logger.info("%d examples of patients in the test set are left out", shared.sum())
+    return undated | shared
+
+
+def _check_training(
+    examples: pd.DataFrame, options: SplitOptions, training: npt.NDArray[np.bool_]
+) -> None:
+    if options.folds < 2:
+        raise InputError(
+            f"folds: {options.folds} is no cross-validation; give 2 or more (the papers: 10)."
+        )
+    kept = examples[training]
+    labels = sorted(set(examples["label"]))
+    if len(labels) < 2:
+        raise InputError(
+            f"split: all {len(examples)} examples of target {options.target!r} have the label "
+            f"{labels[0]}; check the target's rule."
+        )
+    group = "example" if options.is_leaky else "patient"
+    for label in labels:
+        n_groups = kept[group][kept["label"] == label].nunique()
+        if n_groups == 0:
+            raise InputError(
+                f"split: no example with label {label} is left to train on, as all are held out; "
+                "hold out fewer sites or a shorter period."
+            )
+        if n_groups < options.folds:
+            raise InputError(
+                f"folds: {options.folds} folds for {n_groups} {group}s with label {label}: a fold "
+                f"would have none. Give {max(n_groups, 2)} folds or fewer, or hold out less."
+            )
+
+
+def _deal(
+    kept: pd.DataFrame, options: SplitOptions, seed: int
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
+    groups, group_of = np.unique(
+        kept["example" if options.is_leaky else "patient"].to_numpy(object), return_inverse=True
+    )
+    labels = kept["label"].to_numpy(np.int64)
+    counts = np.zeros((len(groups), labels.max() + 1), np.int64)
+    np.add.at(counts, (group_of, labels), 1)
+    _, site = np.unique(kept["site"].to_numpy(object), return_inverse=True)
+    # A patient seen at two sites counts for the first of them by name.
+    strata = np.full(len(groups), len(kept), np.int64)
+    np.minimum.at(strata, group_of, site)
+    outer_seed, inner_seed = np.random.SeedSequence(seed).spawn(2)
+    fold = deal_groups(counts, strata, options.folds, np.random.default_rng(outer_seed))
+    inner = np.full(len(groups), -1, np.int16)
+    if options.inner_folds:
+        inner = deal_groups(
+            counts,
+            strata,
+            options.inner_folds,
+            np.random.default_rng(inner_seed),
+            within=fold.astype(np.int64),
+        )
+    return fold[group_of], inner[group_of]
+
+
+def _spread(
+    values: npt.NDArray[np.int16], training: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int16]:
+    spread = np.full(len(training), -1, np.int16)
+    spread[training] = values
+    return spread
+
+
+def _check_classes(split: pd.DataFrame, options: SplitOptions) -> None:
+    labels = set(split["label"][split["fold"] >= 0])
+    for fold in range(options.folds):
+        for name, rows in [
+            ("validation part", validation_rows(split, fold)),
+            ("training part", training_rows(split, fold)),
+            ("inner validation part", inner_rows(split, fold)),
+        ]:
+            if name == "inner validation part" and not options.inner_folds:
+                continue
+            absent = labels - set(rows["label"])
+            if not absent:
+                continue
+            remedy = "fewer folds"
+            if name != "validation part" and options.inner_folds:
+                remedy = "fewer inner_folds, or 0 for none,"
+            raise InputError(
+                f"split: the {name} of fold {fold} has no example with label {min(absent)}: too "
+                f"few patients have it for {options.folds} folds and {options.inner_folds} "
+                f"inner_folds. Ask for {remedy} or hold out less."
+            )
+
+
+def check_fold(split: pd.DataFrame, fold: int) -> None:
+    """Raise an `InputError` where the split has no such fold; the message gives the range."""
+    last = int(split["fold"].max())
+    if not 0 <= fold <= last:
+        raise InputError(f"fold {fold} is out of range: the split has the folds 0 to {last}.")
+
+
+def training_rows(split: pd.DataFrame, fold: int) -> pd.DataFrame:
+    """Return the rows that a network of `fold` learns from: other folds, less the inner part."""
+    return split[_other_folds(split, fold) & (split["inner"] != 0)]
+
+
+def inner_rows(split: pd.DataFrame, fold: int) -> pd.DataFrame:
+    """Return the rows kept from the training folds of `fold` for early stopping."""
+    return split[_other_folds(split, fold) & (split["inner"] == 0)]
+
+
+def validation_rows(split: pd.DataFrame, fold: int) -> pd.DataFrame:
+    """Return the rows of `fold` itself, which its network never sees."""
+    check_fold(split, fold)
+    return split[split["fold"] == fold]
+
+
+def test_rows(split: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of held-out sites and periods."""
+    return split[split["test_set"].isin(["temporal", "external"])]
+
+
+def _other_folds(split: pd.DataFrame, fold: int) -> pd.Series:
+    check_fold(split, fold)
+    return (split["fold"] != fold) & (split["fold"] != -1)
+
+
+def write_split(path: Path, split: pd.DataFrame, options: SplitOptions, seed: int) -> None:
+    """Write a split as parquet; its metadata key ``fewcase`` holds options, seed and digest.
+
+    Raises
+    ------
+    InputError
+        If the split breaks one of the rules of `fewcase.splits.checks`.
+    """
+    split = split[SPLIT_COLUMNS]
+    check_split(split, options, str(path))
+    facts = {**dataclasses.asdict(options), "seed": seed, "leaky": options.is_leaky}
+    facts["digest"] = _digest(split, facts)
+    write_table(path, split, {"fewcase": json.dumps(facts, sort_keys=True)})
+
+
+def read_split(path: Path) -> pd.DataFrame:
+    """Read a split file and check everything that it promises.
+
+    Raises
+    ------
+    InputError
+        Naming the patient, site or fold, where a patient is in two folds or in training and test,
+        a held-out site or period is trained on, a fold is out of range, or the rows are not those
+        that were written.
+    """
+    facts, metadata = _read_facts(path)
+    split = read_table(path)
+    check_split(split, facts.options, str(path))
+    del metadata["digest"]
+    if _digest(split, metadata) != facts.digest:
+        raise InputError(
+            f"{path}: the rows are not those that were written (digest {facts.digest[:12]}…). "
+            "Delete the file and run the split stage again."
+        )
+    return split
+
+
+def read_facts(path: Path) -> SplitFacts:
+    """Read what a split file says of itself, without its rows."""
+    return _read_facts(path)[0]
+
+
+def _read_facts(path: Path) -> tuple[SplitFacts, dict[str, object]]:
+    texts = table_metadata(path)
+    try:
+        metadata = json.loads(texts["fewcase"])
+        facts = dict(metadata)
+        seed, digest, _ = facts.pop("seed"), facts.pop("digest"), facts.pop("leaky")
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise InputError(
+            f"{path}: not a split file, as it lacks the metadata of one. Delete it and run the "
+            "split stage again."
+        ) from None
+    return SplitFacts(read_section(SplitOptions, facts, str(path)), seed, digest), metadata
+
+
+def _digest(split: pd.DataFrame, facts: object) -> str:
+    parts: list[npt.NDArray[np.generic] | bytes] = [json.dumps(facts, sort_keys=True).encode()]
+    for column in SPLIT_COLUMNS:
+        values = split[column]
+        if pd.api.types.is_integer_dtype(values.dtype):
+            parts.append(values.to_numpy(np.int64))
+        elif pd.api.types.is_datetime64_dtype(values.dtype):
+            parts.append(values.to_numpy("datetime64[s]").view(np.int64))
+        else:
+            parts.append(json.dumps(values.astype(str).tolist()).encode())
+    return content_digest(*parts)

@@ -1,0 +1,203 @@
+"""Under-sampling: which negatives each network trains on beside all positives of its fold."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fewcase.data.files import read_table, table_metadata, write_table
+from fewcase.splits.folds import training_rows
+from fewcase.study.errors import InputError
+
+SAMPLE_COLUMNS = ["fold", "bag", "row"]
+REMEDY = "Delete the file and run the sample stage again."
+
+# Keeps these draws apart from those of other stages that are given the same seed.
+_STREAM = 0x5A3B
+
+logger = logging.getLogger(__name__)
+
+
+def draw_samples(
+    split: pd.DataFrame, neg_per_pos: float | None, bags: int, seed: int
+) -> pd.DataFrame:
+    """Draw the training rows of every fold and bag.
+
+    A bag holds all positives of the fold's training part and ``round(neg_per_pos * positives)`` of
+    its negatives, drawn without replacement. Bags take successive pieces of one shuffle, so that
+    their negatives are disjoint while enough remain; then the next shuffle begins. A bag depends
+    on the split, the ratio, the seed, its fold and its own number alone: more bags leave the first
+    ones as they were. Validation and test rows are never drawn.
+
+    Parameters
+    ----------
+    split
+        A split, see `fewcase.splits.folds`.
+    neg_per_pos
+        Negatives per positive; None keeps all rows of the training part, whatever their labels.
+    bags
+        Number of sets per fold.
+    seed
+        Seed of the draws.
+
+    Returns
+    -------
+    pandas.DataFrame
+        fold and bag (int16) and row (int64), sorted by all three.
+
+    Raises
+    ------
+    InputError
+        For less than one bag, a ratio of 0 or below, or a ratio where labels are not 0 and 1.
+    """
+    if bags < 1:
+        raise InputError(f"bags: {bags} makes no training set; give 1 or more.")
+    if neg_per_pos is not None:
+        _check_ratio(split, neg_per_pos)
+    parts = []
+    for fold in range(int(split["fold"].max()) + 1):
+        part = training_rows(split, fold)
+        rows = part["row"].to_numpy(np.int64)
+        positive = (part["label"] == 1).to_numpy()
+        for bag in range(bags):
+            if neg_per_pos is None:
+                drawn = rows
+            else:
+                wanted = round(neg_per_pos * int(positive.sum()))
+                negatives = _negatives(np.sort(rows[~positive]), wanted, seed, fold, bag)
+                drawn = np.concatenate([rows[positive], negatives])
+            parts.append(_bag(fold, bag, drawn))
+        _log_counts(fold, bags, positive, neg_per_pos, len(parts[-1]))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _check_ratio(split: pd.DataFrame, neg_per_pos: float) -> None:
+    if not neg_per_pos > 0:
+        raise InputError(
+            f"neg_per_pos: {neg_per_pos} leaves no negatives; give more than 0, or null for all."
+        )
+    others = sorted(set(split["label"]) - {0, 1})
+    if others:
+        raise InputError(
+            f"neg_per_pos: the target has a label {others[0]} beside 0 and 1, so there are no "
+            "positives and negatives; give null to keep all rows."
+        )
+
+
+def _negatives(
+    negatives: npt.NDArray[np.int64], wanted: int, seed: int, fold: int, bag: int
+) -> npt.NDArray[np.int64]:
+    if wanted >= len(negatives):
+        return negatives
+    wanted = max(wanted, 1)
+    per_shuffle = len(negatives) // wanted
+    shuffle, piece = divmod(bag, per_shuffle)
+    key = np.random.SeedSequence(entropy=seed, spawn_key=(_STREAM, fold, shuffle))
+    shuffled = np.random.default_rng(key).permutation(negatives)
+    return shuffled[piece * wanted : (piece + 1) * wanted]
+
+
+def _bag(fold: int, bag: int, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "fold": np.full(len(rows), fold, np.int16),
+            "bag": np.full(len(rows), bag, np.int16),
+            "row": np.sort(rows),
+        }
+    )
+
+
+def _log_counts(
+    fold: int, bags: int, positive: npt.NDArray[np.bool_], neg_per_pos: float | None, kept: int
+) -> None:
+    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
+    if neg_per_pos is None:
+        logger.info("fold %d: all %d training rows kept", fold, kept)
+    elif round(neg_per_pos * n_positive) > n_negative:
+        logger.warning(
+            "fold %d: %g negatives per positive were asked for, but %d positives have only %d "
+            "negatives: all are kept",
+            fold, neg_per_pos, n_positive, n_negative,
+        )  # fmt: skip
+    else:
+        logger.info(
+            "fold %d: %d positives, %d of %d negatives in each of %d bags",
+            fold, n_positive, kept - n_positive, n_negative, bags,
+        )  # fmt: skip
+
+
+def bag_rows(samples: pd.DataFrame, fold: int, bag: int) -> npt.NDArray[np.int64]:
+    """Return the rows (int64, ascending) of one fold and bag.
+
+    Raises
+    ------
+    InputError
+        If the samples have no such fold or bag; the message gives the ranges.
+    """
+    for name, value in [("fold", fold), ("bag", bag)]:
+        last = int(samples[name].max())
+        if not 0 <= value <= last:
+            raise InputError(f"{name} {value} is out of range: the samples have 0 to {last}.")
+    chosen = (samples["fold"] == fold) & (samples["bag"] == bag)
+    return np.sort(samples["row"][chosen].to_numpy(np.int64))
+
+
+def write_samples(
+    path: Path, samples: pd.DataFrame, neg_per_pos: float | None, bags: int, seed: int
+) -> None:
+    """Write samples as parquet; its metadata key ``fewcase`` says how they were drawn."""
+    facts = {"neg_per_pos": neg_per_pos, "bags": bags, "seed": seed}
+    write_table(path, samples[SAMPLE_COLUMNS], {"fewcase": json.dumps(facts, sort_keys=True)})
+
+
+def read_samples(path: Path, split: pd.DataFrame) -> pd.DataFrame:
+    """Read samples and check them against the split that they were drawn from.
+
+    Raises
+    ------
+    InputError
+        Naming fold, bag and row, where a row is outside its fold's training part or there twice,
+        a positive is missing, or a fold or bag is.
+    """
+    samples = read_table(path, SAMPLE_COLUMNS)
+    texts = table_metadata(path)
+    try:
+        facts = json.loads(texts["fewcase"])
+        bags, neg_per_pos = facts["bags"], facts["neg_per_pos"]
+    except (KeyError, ValueError, TypeError):
+        raise InputError(
+            f"{path}: not a file of samples, as it lacks the metadata of one. {REMEDY}"
+        ) from None
+    wanted = {(fold, bag) for fold in range(int(split["fold"].max()) + 1) for bag in range(bags)}
+    found = set(zip(samples["fold"].tolist(), samples["bag"].tolist(), strict=True))
+    if found != wanted:
+        fold, bag = min(found ^ wanted)
+        state = "has no rows" if (fold, bag) in wanted else "is not in the split"
+        raise InputError(f"{path}: bag {bag} of fold {fold} {state}. {REMEDY}")
+    for fold, bag in sorted(wanted):
+        rows = samples["row"][(samples["fold"] == fold) & (samples["bag"] == bag)]
+        _check_bag(rows, split, fold, neg_per_pos, f"{path}: fold {fold}, bag {bag}")
+    return samples
+
+
+def _check_bag(
+    rows: pd.Series, split: pd.DataFrame, fold: int, neg_per_pos: float | None, where: str
+) -> None:
+    part = training_rows(split, fold)
+    outside = rows[~rows.isin(part["row"])]
+    if len(outside):
+        row = outside.iloc[0]
+        named = split["example"][split["row"] == row]
+        example = f" (example {named.iloc[0]!r})" if len(named) else ""
+        raise InputError(f"{where}: row {row}{example} is outside the training part. {REMEDY}")
+    if rows.duplicated().any():
+        raise InputError(f"{where}: row {rows[rows.duplicated()].iloc[0]} is twice. {REMEDY}")
+    needed = part["row"] if neg_per_pos is None else part["row"][part["label"] == 1]
+    absent = needed[~needed.isin(rows)]
+    if len(absent):
+        raise InputError(f"{where}: row {absent.iloc[0]} is missing. {REMEDY}")

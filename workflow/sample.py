@@ -1,0 +1,40 @@
+"""Stage `sample`: draw the training rows of every fold and bag of a split."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from fewcase.data.stage import run
+from fewcase.splits.folds import read_split
+from fewcase.splits.sampling import draw_samples, write_samples
+from fewcase.study.fields import read_section
+from fewcase.study.splits import SamplingOptions
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Read the split, and write the rows that its networks train on."""
+    chosen = read_section(SamplingOptions, arguments.options, "sample")
+    split = read_split(arguments.split)
+    samples = draw_samples(split, chosen.neg_per_pos, chosen.bags, arguments.seed)
+    write_samples(arguments.out, samples, chosen.neg_per_pos, chosen.bags, arguments.seed)
+
+
+def options() -> argparse.ArgumentParser:
+    """Return the command line of this stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--split", type=Path, required=True, help="the split")
+    parser.add_argument(
+        "--options",
+        type=json.loads,
+        required=True,
+        metavar="JSON",
+        help="negatives per positive, and bags",
+    )
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, options()))
