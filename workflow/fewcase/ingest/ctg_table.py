@@ -1,0 +1,384 @@
+"""A hospital's own cardiotocograms: one table of metadata, and one signal file per row."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fewcase.data.files import read_table
+from fewcase.data.recordings import Recording, Refusal
+from fewcase.data.validation import NUMERIC_OUTCOMES, TEXT_OUTCOMES
+from fewcase.ingest.csv_files import (
+    DELIMITERS,
+    CsvError,
+    better_delimiter,
+    header_line,
+    parse_texts,
+    read_text,
+    split_header,
+)
+from fewcase.ingest.signal_files import SignalError, Signals, read_signals
+from fewcase.study.errors import InputError
+from fewcase.study.fields import nearest
+from fewcase.study.sources import CtgTable
+
+REQUIRED_COLUMNS = ("patient", "file")
+
+KNOWN_COLUMNS = (
+    *REQUIRED_COLUMNS,
+    "site",
+    "record",
+    "date",
+    "hour",
+    "minute",
+    *NUMERIC_OUTCOMES,
+    *TEXT_OUTCOMES,
+    "sampling_hz",
+    "recording_start",
+    "recording_end",
+)
+"""Keys of the option ``columns``."""
+
+LONGEST_DISAGREEMENT = 0.05
+"""Share of the time from recording_start to recording_end that the samples may miss it by."""
+
+_ENCODINGS = ("utf-8-sig", "cp932", "euc_jp", "iso2022_jp", "utf-16")
+
+_YEAR_FIRST = re.compile(
+    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d*)?)?)?"
+)
+_DIGITS_ALONE = re.compile(r"(\d{4})(\d{2})(\d{2})")
+
+logger = logging.getLogger(__name__)
+
+
+def read_ctg_table(options: CtgTable, data: Path) -> Iterator[Recording | Refusal]:
+    """Read the recordings that a metadata table lists, one by one.
+
+    Parameters
+    ----------
+    options
+        The source's section of the study file: which column is what, and how values are written.
+    data
+        The study's data folder, which the paths in `options` are relative to.
+
+    Raises
+    ------
+    InputError
+        Where the table cannot be read, or a column that the options name is not in it.
+    """
+    _check_options(options)
+    path = data / options.table
+    table = _read_metadata(path, options)
+    named = {**options.columns, **options.outcomes}
+    columns = [table[column] for column in named.values()]
+    logger.info("%s: %d rows", path, len(columns[0]))
+    if not columns[0]:
+        raise InputError(f"{path}: a header and no rows, expected one row per recording.")
+    for number, cells in enumerate(zip(*columns, strict=True), start=1):
+        row = _Row(path, number, dict(zip(named, cells, strict=True)), options)
+        try:
+            yield _read_row(row, data / options.signals, options)
+        except SignalError as error:
+            yield Refusal(row.record, row.patient, row.site, "ingest", error.reason, error.detail)
+
+
+def _check_options(options: CtgTable) -> None:
+    where = "ctg_table"
+    for key in options.columns:
+        if key not in KNOWN_COLUMNS:
+            raise InputError(
+                f"{where}.columns.{key}: unknown key.{nearest(key, KNOWN_COLUMNS)} Other columns "
+                "are kept by naming them under outcomes."
+            )
+    for key in REQUIRED_COLUMNS:
+        if key not in options.columns:
+            raise InputError(
+                f"{where}.columns.{key}: this key is required: the table's column that holds the "
+                f"{'signal file' if key == 'file' else key}."
+            )
+    for key in options.outcomes:
+        if key in KNOWN_COLUMNS:
+            raise InputError(f"{where}.outcomes.{key}: name this column under columns instead.")
+    if ("site" in options.columns) == (options.site is not None):
+        raise InputError(
+            f"{where}: give the hospital either as columns.site (a column of the table) or as "
+            f"site (one name for all rows); found columns.site "
+            f"{options.columns.get('site')!r} and site {options.site!r}."
+        )
+    for key in options.values:
+        if key not in options.columns and key not in options.outcomes:
+            named = [*options.columns, *options.outcomes]
+            raise InputError(
+                f"{where}.values.{key}: no column is called so under columns or outcomes."
+                f"{nearest(key, named)}"
+            )
+    if set(options.signal_columns) != {"fhr", "uc"}:
+        raise InputError(
+            f"{where}.signal_columns: expected the keys fhr and uc, found "
+            f"{sorted(options.signal_columns)}."
+        )
+    for key in ("delimiter", "signal_delimiter"):
+        if len(getattr(options, key)) != 1:
+            raise InputError(
+                f"{where}.{key}: {getattr(options, key)!r} is not a single character, such as "
+                f"{', '.join(map(repr, DELIMITERS))}."
+            )
+
+
+def _read_metadata(path: Path, options: CtgTable) -> dict[str, list[Any]]:
+    """Read the columns of the table, cells as they are, and check that those named are there."""
+    wanted = [*options.columns.values(), *options.outcomes.values()]
+    if path.suffix.lower() == ".parquet":
+        table = read_table(path)
+        _check_columns(path, list(table.columns), wanted)
+        return {column: table[column].tolist() for column in wanted}
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file. Set data= and the source's option table so that they name the "
+            "metadata table."
+        )
+    text = _read_text(path, options.encoding)
+    header = header_line(text)
+    found = split_header(header, options.delimiter)
+    if not set(wanted) <= set(found):
+        better = better_delimiter(header, wanted, options.delimiter)
+        if better is not None:
+            raise InputError(
+                f"{path}: the header {header!r} is not divided by {options.delimiter!r}. "
+                f"With delimiter: {better!r} the columns would be found."
+            )
+    _check_columns(path, found, wanted)
+    try:
+        return parse_texts(text, options.delimiter, wanted)
+    except CsvError as error:
+        raise InputError(
+            f"{path}: {error}. Every row needs as many cells as the header; a cell that holds "
+            f"{options.delimiter!r} must stand in quotation marks."
+        ) from None
+
+
+def _read_text(path: Path, encoding: str) -> str:
+    try:
+        return read_text(path, encoding)
+    except LookupError:
+        raise InputError(
+            f"ctg_table.encoding: {encoding!r} is no encoding.{nearest(encoding, _ENCODINGS)}"
+        ) from None
+    except UnicodeDecodeError:
+        fitting = [name for name in _ENCODINGS if _decodes(path, name)]
+        remedy = f" It can be read with encoding: {fitting[0]}." if fitting else ""
+        raise InputError(f"{path}: not text in the encoding {encoding!r}.{remedy}") from None
+
+
+def _decodes(path: Path, encoding: str) -> bool:
+    try:
+        read_text(path, encoding)
+    except UnicodeError:
+        return False
+    return True
+
+
+def _check_columns(path: Path, found: list[str], wanted: list[str]) -> None:
+    for column in wanted:
+        if found.count(column) > 1:
+            raise InputError(f"{path}: two columns are called {column!r}. Rename one of them.")
+        if column not in found:
+            raise InputError(f"{path}: no column {column!r}.{nearest(column, found)}")
+
+
+class _Row:
+    """One row of the table, its cells read by the names of the option ``columns``."""
+
+    def __init__(
+        self, path: Path, number: int, cells: Mapping[str, object], options: CtgTable
+    ) -> None:
+        self._where = f"{path}, row {number}"
+        self._cells = cells
+        self._options = options
+        self._missing = {str(word) for word in options.missing}
+        self._missing_numbers = {word for word in options.missing if not isinstance(word, str)}
+        self.site = options.site if options.site is not None else self.text("site")
+        self.patient = self._named(self.text("patient"))
+        # A refusal must be told apart from others also where the row names no record.
+        own_name = self.text("record") or Path(self.text("file")).stem or f"row {number}"
+        self.record = self._named(own_name)
+
+    def _named(self, name: str) -> str:
+        if name and self.site and self._options.site_in_names:
+            return f"{self.site}/{name}"
+        return name
+
+    def value(self, key: str) -> float | str | None:
+        """The cell's number or text after the option ``values``; None where it is unknown."""
+        text = _as_text(self._cells.get(key))
+        meanings = self._options.values.get(key, {})
+        if text in meanings:
+            meaning = meanings[text]
+            if meaning is None or isinstance(meaning, str):
+                return meaning
+            return float(meaning)
+        if text in self._missing:
+            return None
+        number = _as_number(text)
+        if number is None or key in TEXT_OUTCOMES:
+            return text or None
+        return None if math.isnan(number) or number in self._missing_numbers else number
+
+    def text(self, key: str) -> str:
+        """The cell as text, empty where it is unknown."""
+        text = _as_text(self._cells.get(key))
+        meaning = self._options.values.get(key, {}).get(text, text)
+        return "" if meaning is None or text in self._missing else str(meaning)
+
+    def number(self, key: str) -> float | None:
+        """The cell as a number, None where it is unknown; a text is refused."""
+        value = self.value(key)
+        if isinstance(value, str):
+            raise SignalError(
+                "unreadable value", f"{self._where}: {key} is {value!r}, expected a number."
+            )
+        return value
+
+    def time(self, key: str) -> datetime.datetime | None:
+        """The cell as a date, with its time where it has one; None where it is unknown."""
+        cell = self._cells.get(key)
+        if isinstance(cell, datetime.datetime) and cell is not pd.NaT:
+            return cell.replace(tzinfo=None)
+        text = self.text(key)
+        if not text:
+            return None
+        time = _as_time(text, self._options.date_format)
+        if time is None:
+            expected = self._options.date_format or "year, month, day in this order"
+            raise SignalError(
+                "unreadable date",
+                f"{self._where}: {key} is {text!r}, expected {expected} (option date_format).",
+            )
+        return time
+
+    def delivery_time(self) -> tuple[datetime.datetime | None, bool]:
+        """When the child was born, and whether this is known to the minute."""
+        date = self.time("date")
+        hour, minute = self.number("hour"), self.number("minute")
+        if date is None or hour is None:
+            known = date is not None and date.time() != datetime.time(0)
+            return date, known
+        if not (0 <= hour < 24 and 0 <= (minute or 0) < 60):
+            raise SignalError(
+                "unreadable date",
+                f"{self._where}: delivery at hour {hour:g}, minute {minute}, expected 0 to 23 and "
+                "0 to 59.",
+            )
+        midnight = datetime.datetime.combine(date, datetime.time(0))
+        return midnight + datetime.timedelta(hours=hour, minutes=minute or 0), minute is not None
+
+    def signal_file(self) -> str:
+        name = self.text("file")
+        if not name:
+            raise SignalError(
+                "missing file", f"{self._where}: the cell for file is empty, expected a file name."
+            )
+        return name
+
+
+def _read_row(row: _Row, folder: Path, options: CtgTable) -> Recording:
+    birth, to_the_minute = row.delivery_time()
+    path = folder / row.signal_file()
+    signals = read_signals(
+        path,
+        options.signal_columns,
+        delimiter=options.signal_delimiter,
+        encoding=options.encoding,
+        missing=[word if isinstance(word, str) else f"{word:g}" for word in options.missing],
+    )
+    rate = _rate_of(row, signals, options)
+    start, end = row.time("recording_start"), row.time("recording_end")
+    _check_duration(path, len(signals.fhr), rate, start, end)
+    if end is None and start is not None and rate > 0:
+        end = start + datetime.timedelta(seconds=len(signals.fhr) / rate)
+    if birth is not None and end is not None and to_the_minute:
+        minutes = (birth - end).total_seconds() / 60
+    else:
+        minutes = math.nan
+    date = birth or start or end
+    names = [key for key in (*NUMERIC_OUTCOMES, *TEXT_OUTCOMES) if key in options.columns]
+    return Recording(
+        record=row.record,
+        patient=row.patient,
+        site=row.site,
+        date=None if date is None else pd.Timestamp(date),
+        fhr=signals.fhr * np.float32(options.fhr_factor),
+        uc=signals.uc,
+        sampling_hz=rate,
+        outcomes={name: row.value(name) for name in (*names, *options.outcomes)},
+        minutes_to_delivery=minutes,
+    )
+
+
+def _rate_of(row: _Row, signals: Signals, options: CtgTable) -> float:
+    """The rate that the table gives, else that of the file, else that of the options."""
+    for rate in (row.number("sampling_hz"), signals.sampling_hz, options.sampling_hz):
+        if rate is not None and not math.isnan(rate):
+            return rate
+    return math.nan
+
+
+def _check_duration(
+    path: Path,
+    samples: int,
+    rate: float,
+    start: datetime.datetime | None,
+    end: datetime.datetime | None,
+) -> None:
+    """Refuse samples that do not fill the time that the table gives: their rate is wrong."""
+    if start is None or end is None or not rate > 0:
+        return
+    stated, found = (end - start).total_seconds(), samples / rate
+    # Tables give whole minutes: a minute at either end is no disagreement.
+    if abs(stated - found) > 120 + LONGEST_DISAGREEMENT * abs(stated):
+        raise SignalError(
+            "wrong duration",
+            f"{path}: {samples} samples at {rate:g} Hz last {found / 60:.1f} minutes, expected "
+            f"{stated / 60:.1f} from recording_start to recording_end.",
+        )
+
+
+def _as_text(cell: object) -> str:
+    """A cell of a CSV or parquet table as one would have written it."""
+    if cell is None or cell is pd.NaT or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
+    if isinstance(cell, (bool, np.bool_)):
+        return str(int(cell))
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell).strip()
+
+
+def _as_number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _as_time(text: str, date_format: str | None) -> datetime.datetime | None:
+    try:
+        if date_format is not None:
+            return datetime.datetime.strptime(text, date_format)
+        match = _YEAR_FIRST.fullmatch(text) or _DIGITS_ALONE.fullmatch(text)
+        if match is None:
+            return None
+        parts = [int(part or 0) for part in match.groups()] + [0, 0, 0]
+        year, month, day, hour, minute, second = parts[:6]
+        return datetime.datetime(year, month, day, hour, minute, second)
+    except ValueError:
+        return None
