@@ -1,0 +1,309 @@
+"""Experiments as tables of numbers: what one asks for, looked up in the scores of its arms."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fewcase.evaluation.text import factor_value
+from fewcase.study.errors import InputError
+from fewcase.study.fields import nearest
+
+LAYOUTS = ("grid", "sweep", "sites", "list")
+NUMBERS = (
+    "value",
+    "sd",
+    "low",
+    "high",
+    "runs",
+    "examples",
+    "patients",
+    "positives",
+    "negatives",
+)
+TEST_SETS = ("test", "external", "temporal")
+PUBLISHED = ("cv_mean", "cv_sd", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """One row of an experiment: an arm under a split, and the factors that are varied."""
+
+    arm: str
+    split: str
+    factors: dict[str, Any]
+    leaky: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What `tabulate_experiment.py` is asked to show."""
+
+    name: str
+    title: str
+    layout: str
+    vary: dict[str, list[Any]]
+    arms: tuple[Arm, ...]
+    simulated: bool
+    published: Path | None
+
+    @property
+    def leaky(self) -> str:
+        """``all``, ``some`` or ``none``: which arms were split by image, whatever the patient."""
+        leaky = {arm.leaky for arm in self.arms}
+        return "none" if True not in leaky else "some" if False in leaky else "all"
+
+    @property
+    def factors(self) -> list[str]:
+        """Every factor that tells arms apart, in the order of the study file."""
+        named = dict.fromkeys(self.vary)
+        for arm in self.arms:
+            named.update(dict.fromkeys(arm.factors))
+        return list(named)
+
+
+def read_experiment(text: str) -> Experiment:
+    """Read an experiment from JSON, or from the file of that name.
+
+    Keys: name, title, layout, vary (lists of levels by factor), arms (each with arm, split,
+    factors and, optionally, leaky), simulated, leaky (of all arms), published (path or null).
+
+    Raises
+    ------
+    InputError
+        Where a key is missing or the layout unknown.
+    """
+    try:
+        text = text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8")
+        values = json.loads(text)
+        leaky = bool(values.get("leaky", False))
+        arms = tuple(
+            Arm(a["arm"], a["split"], dict(a["factors"]), bool(a.get("leaky", leaky)))
+            for a in values["arms"]
+        )
+        published = values.get("published")
+        experiment = Experiment(
+            name=values["name"],
+            title=values.get("title") or values["name"],
+            layout=values["layout"],
+            vary=dict(values.get("vary") or {}),
+            arms=arms,
+            simulated=bool(values["simulated"]),
+            published=Path(published) if published else None,
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(f"--experiment: neither JSON nor a file of it ({error}).") from None
+    except (KeyError, TypeError) as error:
+        raise InputError(f"--experiment: key {error} is missing or of the wrong type.") from None
+    if experiment.layout not in LAYOUTS:
+        raise InputError(
+            f"experiment {experiment.name}: no layout {experiment.layout!r}."
+            f"{nearest(experiment.layout, LAYOUTS)}"
+        )
+    return experiment
+
+
+class Scores:
+    """The scores of arms, looked up by arm, split, set and statistic."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+        keys = zip(table["arm"], table["split"], table["set"], table["statistic"], strict=True)
+        self._rows: dict[tuple[str, str, str, str], dict[str, Any]] = {
+            key: {str(name): value for name, value in row.items()}
+            for key, row in zip(keys, table.to_dict("records"), strict=True)
+        }
+        self._sets: dict[tuple[str, str], list[str]] = {}
+        for arm, split, name, _ in self._rows:
+            sets = self._sets.setdefault((arm, split), [])
+            if name not in sets:
+                sets.append(name)
+
+    @classmethod
+    def read(cls, files: Sequence[Path]) -> Scores:
+        """Read the summaries that the score stage wrote."""
+        parts = [pd.read_csv(path, keep_default_na=False, dtype=str) for path in files]
+        table = pd.concat(parts, ignore_index=True)
+        table[list(NUMBERS)] = table[list(NUMBERS)].apply(pd.to_numeric)
+        for column in ("weights", "precision", "device"):
+            if column not in table:
+                table[column] = ""
+        return cls(table.fillna({"weights": "", "precision": "", "device": ""}))
+
+    def sets(self, arm: Arm) -> list[str]:
+        """Return the names of the sets that an arm was scored on."""
+        if (arm.arm, arm.split) not in self._sets:
+            known = [a for a, split in self._sets if split == arm.split]
+            raise InputError(
+                f"scores: nothing for arm {arm.arm!r} under split {arm.split!r}; give the file of "
+                f"its scores.{nearest(arm.arm, known)}"
+            )
+        return self._sets[arm.arm, arm.split]
+
+    def get(self, arm: Arm, name: str, statistic: str) -> dict[str, Any] | None:
+        """Return the row of a set and statistic, or None where the arm has no such set."""
+        return self._rows.get((arm.arm, arm.split, name, statistic))
+
+    def machine(self, arm: Arm) -> dict[str, str]:
+        """Return weights, precision and device of an arm."""
+        row = self.get(arm, self.sets(arm)[0], "auc_mean") or {}
+        return {key: row.get(key, "") for key in ("weights", "precision", "device")}
+
+
+def tabulate(experiment: Experiment, scores: Scores) -> pd.DataFrame:
+    """Return the numbers of an experiment, full precision: its CSV file."""
+    if experiment.layout == "sites":
+        return _tabulate_sites(experiment, scores)
+    return _tabulate_arms(experiment, scores)
+
+
+def _columns_of(found: Mapping[str, Any] | None, names: Mapping[str, str]) -> dict[str, Any]:
+    return {column: "" if found is None else found[source] for column, source in names.items()}
+
+
+def _identity(experiment: Experiment, arm: Arm, scores: Scores) -> dict[str, Any]:
+    factors = {
+        name: factor_value(arm.factors[name]) if name in arm.factors else ""
+        for name in experiment.factors
+    }
+    return {
+        **factors,
+        "arm": arm.arm,
+        "split": arm.split,
+        "leaky": "yes" if arm.leaky else "no",
+        # A varied factor may itself be the weights: what the runs report then needs another name.
+        **{f"run_{key}": value for key, value in scores.machine(arm).items()},
+    }
+
+
+def _tabulate_arms(experiment: Experiment, scores: Scores) -> pd.DataFrame:
+    published = _read_published(experiment)
+    rows = []
+    for arm in experiment.arms:
+        row = _identity(experiment, arm, scores)
+        counts = ("runs", "examples", "patients", "positives", "negatives")
+        mean = scores.get(arm, "cv", "auc_mean")
+        names = {"mean": "value", "sd": "sd", "low": "low", "high": "high", "method": "method"}
+        row |= _columns_of(mean, {f"cv_{k}": v for k, v in names.items()})
+        row |= _columns_of(mean, {f"cv_{k}": k for k in counts})
+        pooled = {"": "value", "_low": "low", "_high": "high", "_method": "method"}
+        row |= _columns_of(
+            scores.get(arm, "cv", "auc_pooled"), {f"cv_pooled{k}": v for k, v in pooled.items()}
+        )
+        for name in TEST_SETS:
+            ensemble = scores.get(arm, name, "auc_ensemble")
+            names = {"auc": "value", "low": "low", "high": "high", "method": "method"}
+            row |= _columns_of(ensemble, {f"{name}_{k}": v for k, v in names.items()})
+            over_runs = {f"{name}_mean": "value", f"{name}_sd": "sd"}
+            row |= _columns_of(scores.get(arm, name, "auc_mean"), over_runs)
+            row |= _columns_of(ensemble, {f"{name}_{k}": k for k in counts})
+        if published is not None:
+            found = published.get(tuple(str(row[name]) for name in published["factors"]), {})
+            row |= {f"published_{k}": found.get(k, "") for k in PUBLISHED}
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    for column in filter(_is_number, map(str, table.columns)):
+        table[column] = pd.to_numeric(table[column])
+    return table
+
+
+def _is_number(column: str) -> bool:
+    prefix, _, quantity = column.partition("_")
+    return prefix in ("cv", "published", *TEST_SETS) and not quantity.endswith("method")
+
+
+def _read_published(experiment: Experiment) -> dict[Any, Any] | None:
+    """Read the published values: columns named like factors, then some of `PUBLISHED`."""
+    if experiment.published is None:
+        return None
+    try:
+        table = pd.read_csv(experiment.published, dtype=str, keep_default_na=False, comment="#")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{experiment.published}: no readable CSV of published values ({error})."
+        ) from None
+    factors = [str(column) for column in table.columns if column not in PUBLISHED]
+    for column in factors:
+        if column not in experiment.factors:
+            raise InputError(
+                f"{experiment.published}: column {column!r} is neither a factor of experiment "
+                f"{experiment.name} nor one of {list(PUBLISHED)}."
+                f"{nearest(column, [*experiment.factors, *PUBLISHED])}"
+            )
+    values: dict[Any, Any] = {"factors": factors}
+    for row in table.to_dict("records"):
+        key = tuple(str(row[name]) for name in factors)
+        values[key] = {name: row.get(name, "") for name in PUBLISHED}
+    return values
+
+
+SITE_COLUMNS = {
+    "auc": "value",
+    "sd": "sd",
+    "low": "low",
+    "high": "high",
+    "method": "method",
+    **{name: name for name in ("runs", "examples", "patients", "positives", "negatives")},
+}
+
+
+def _tabulate_sites(experiment: Experiment, scores: Scores) -> pd.DataFrame:
+    rows = []
+    for arm in experiment.arms:
+        sets = scores.sets(arm)
+        identity = _identity(experiment, arm, scores)
+        for name in sets:
+            site = name.partition(":")[2]
+            if name == "cv":
+                kind = "cross-validation"
+                statistics: tuple[str, ...] = ("auc_mean", "auc_pooled")
+            elif name.startswith("cv-site:"):
+                kind, statistics = "cross-validation, one site", ("auc_pooled",)
+            elif name.startswith("test-site:"):
+                trained_on = f"cv-site:{site}" in sets
+                kind = "temporal test" if trained_on else "external test"
+                statistics = ("auc_ensemble", "auc_mean")
+            else:
+                continue
+            for statistic in statistics:
+                found = scores.get(arm, name, statistic)
+                if found is not None:
+                    facts = {"evaluation": kind, "site": site, "statistic": statistic}
+                    rows.append(identity | facts | _columns_of(found, SITE_COLUMNS))
+    return pd.DataFrame(rows)
+
+
+def read_tabulated(
+    path: Path, *, name: str, title: str, layout: str, vary: Mapping[str, Any], simulated: bool
+) -> tuple[Experiment, pd.DataFrame]:
+    """Read back the CSV file of an experiment, and what it shows of the experiment.
+
+    Raises
+    ------
+    InputError
+        Where the file is missing or was made for another layout.
+    """
+    try:
+        table = pd.read_csv(path, keep_default_na=False, dtype=str)
+        factors = list(table.columns[: table.columns.get_loc("arm")])
+        arms = tuple(
+            Arm(row["arm"], row["split"], {f: row[f] for f in factors}, row["leaky"] == "yes")
+            for row in table.to_dict("records")
+        )
+        if ("evaluation" in table) != (layout == "sites"):
+            raise KeyError("evaluation")
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{path}: not the table of experiment {name} in layout {layout} ({error}). Delete it "
+            "and run the tabulate stage again."
+        ) from None
+    for column in map(str, table.columns[len(factors) :]):
+        of_site = column in SITE_COLUMNS and column != "method"
+        if of_site if layout == "sites" else _is_number(column):
+            table[column] = pd.to_numeric(table[column])
+    return Experiment(name, title or name, layout, dict(vary), arms, simulated, None), table

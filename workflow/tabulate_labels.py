@@ -1,0 +1,41 @@
+"""Count labels by set and site, and in every fold before and after under-sampling."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from fewcase.data import stage
+from fewcase.data.files import atomic_path
+from fewcase.evaluation.labels import count_labels, lay_out_labels
+from fewcase.evaluation.tables import to_latex, to_markdown
+
+
+def main(options: argparse.Namespace) -> None:
+    counts = count_labels(options.splits, options.samples)
+    table = lay_out_labels(options.title, counts)
+    with atomic_path(options.csv) as temporary:
+        counts.to_csv(temporary, index=False, lineterminator="\n")
+    for path, text in [(options.md, to_markdown(table)), (options.tex, to_latex(table, "labels"))]:
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    figures = [path for path in (options.svg, options.png) if path is not None]
+    if figures:
+        from fewcase.evaluation.figures import draw_labels, save
+
+        save(draw_labels(options.title, counts), *figures)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--title", required=True)
+    parser.add_argument("--splits", type=Path, nargs="+", required=True, help="one per seed")
+    parser.add_argument(
+        "--samples", type=Path, nargs="+", required=True, help="sample of each split, same order"
+    )
+    for name in ("csv", "md", "tex"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    for name in ("svg", "png"):
+        parser.add_argument(f"--{name}", type=Path, help="figure of the counts")
+    sys.exit(stage.run(main, parser))
