@@ -1,0 +1,169 @@
+"""The signal stage: windows, refusals, quality, and bytes that depend on nothing else."""
+
+import hashlib
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fewcase.data.files import read_table
+from fewcase.data.recordings import Recording, read_recordings, write_recordings
+from fewcase.signal.noise import clean_fhr, clean_uc
+from fewcase.signal.windows import Windows, process_windows
+from fewcase.study.errors import InputError
+from fewcase.study.settings import SignalOptions
+
+HZ = 4.0
+OPTIONS = SignalOptions(minutes=5)
+SAMPLES = 1200
+
+
+def signals_of(seed, samples):
+    rng = np.random.default_rng(seed)
+    fhr = 140 + np.cumsum(rng.normal(0, 0.3, samples))
+    for start in rng.integers(0, samples, 4):
+        fhr[start : start + rng.integers(1, 90)] = 0
+    uc = 30 + 20 * np.sin(np.arange(samples) / 70)
+    return np.round(fhr * 4).astype(np.float32) / 4, uc.astype(np.float32)
+
+
+def recording(name, seed, samples=1500, **changes):
+    fhr, uc = signals_of(seed, samples)
+    values = {
+        "record": name,
+        "patient": f"p{name}",
+        "site": "A",
+        "date": pd.Timestamp("2020-01-02"),
+        "fhr": fhr,
+        "uc": uc,
+        "sampling_hz": HZ,
+        "outcomes": {"ph": 7.2},
+        "minutes_to_delivery": 2.0,
+    }
+    return Recording(**{**values, **changes})
+
+
+def lost_at_the_end(name):
+    """Signal at the start, none in the last five minutes."""
+    fhr, _ = signals_of(5, 2500)
+    fhr[1000:] = 0
+    return recording(name, 5, samples=2500, fhr=fhr)
+
+
+@pytest.fixture
+def store(tmp_path):
+    recordings = [recording(f"r{i}", i, samples=1200 + 100 * i) for i in range(7)]
+    recordings.insert(2, recording("short", 9, samples=1199))
+    recordings.insert(4, lost_at_the_end("lost"))
+    write_recordings(recordings, tmp_path / "recordings")
+    return read_recordings(tmp_path / "recordings")
+
+
+def files_of(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def test_each_example_is_the_cleaned_last_window_of_its_recording(store, tmp_path):
+    process_windows(*store, OPTIONS, tmp_path / "window")
+    examples = read_table(tmp_path / "window" / "examples.parquet")
+    windows = Windows.open(tmp_path / "window")
+    assert examples["example"].tolist() == [f"r{i}" for i in range(7)]
+    assert examples["row"].tolist() == list(range(7))
+    assert (examples["parent"] == examples["example"]).all()
+    assert (examples["patient"] == "p" + examples["example"]).all()
+    assert (examples["minutes_to_delivery"] == 2).all()
+    for row in range(7):
+        fhr, uc = (part[-SAMPLES:] for part in signals_of(row, 1200 + 100 * row))
+        cleaned = clean_fhr(fhr[None], HZ, OPTIONS)
+        np.testing.assert_array_equal(windows.fhr[row], cleaned.fhr[0])
+        np.testing.assert_array_equal(windows.missing(slice(row, row + 1)), cleaned.missing)
+        np.testing.assert_array_equal(windows.uc[row], clean_uc(uc[None], HZ, OPTIONS).uc[0])
+
+
+def test_the_first_window_is_further_from_delivery(store, tmp_path):
+    options = SignalOptions(minutes=5, window="first")
+    process_windows(*store, options, tmp_path / "window")
+    examples = read_table(tmp_path / "window" / "examples.parquet").set_index("example")
+    assert "lost" in examples.index
+    # r6 lasts 1,800 samples, 600 of them after the window.
+    assert examples.loc["r6", "minutes_to_delivery"] == 2 + 600 / HZ / 60
+    fhr = signals_of(6, 1800)[0][:SAMPLES]
+    row = examples.loc["r6", "row"]
+    cleaned = clean_fhr(fhr[None], HZ, options).fhr[0]
+    np.testing.assert_array_equal(Windows.open(tmp_path / "window").fhr[row], cleaned)
+
+
+def test_short_and_lost_recordings_are_refused_with_their_reasons(store, tmp_path):
+    counts = process_windows(*store, OPTIONS, tmp_path / "window")
+    rejected = read_table(tmp_path / "window" / "rejected.parquet").set_index("record")
+    assert (counts.accepted, counts.refused) == (7, 2)
+    assert rejected["reason"].to_dict() == {"short": "too short", "lost": "no usable FHR"}
+    assert (rejected["stage"] == "signal").all()
+    assert "expected at least 5 min" in rejected.loc["short", "detail"]
+
+
+def test_quality_tells_the_share_missing_by_cause(store, tmp_path):
+    process_windows(*store, OPTIONS, tmp_path / "window")
+    quality = read_table(tmp_path / "window" / "quality.parquet")
+    causes = ["raw", "zero_run", "out_of_range", "jump", "block"]
+    total = quality[[f"missing_{cause}" for cause in causes]].sum(axis=1)
+    np.testing.assert_allclose(total, quality["missing"])
+    assert (quality["missing"] > 0).any()
+    for row in range(7):
+        fhr = signals_of(row, 1200 + 100 * row)[0][-SAMPLES:]
+        cleaned = clean_fhr(fhr[None], HZ, OPTIONS)
+        assert quality.loc[row, "missing"] == cleaned.missing.mean()
+        assert quality.loc[row, "longest_gap_s"] == cleaned.longest_gap_s[0]
+        assert quality.loc[row, "n_gaps_over_15s"] == cleaned.long_gaps[0]
+
+
+def test_files_do_not_depend_on_chunks_and_threads(store, tmp_path):
+    process_windows(*store, OPTIONS, tmp_path / "one")
+    process_windows(*store, OPTIONS, tmp_path / "many", chunk=2, threads=3)
+    assert files_of(tmp_path / "one") == files_of(tmp_path / "many")
+
+
+def test_a_recording_that_is_refused_changes_no_digest(store, tmp_path):
+    table, signals = store
+    process_windows(table, signals, OPTIONS, tmp_path / "with")
+    without = table[~table["record"].isin(["short", "lost"])]
+    process_windows(without, signals, OPTIONS, tmp_path / "without")
+    digests = [(tmp_path / name / "examples.hash").read_text() for name in ("with", "without")]
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize("change", ["signal", "patient"])
+def test_the_digest_changes_with_signals_and_with_the_table(store, tmp_path, change):
+    table, signals = store[0].copy(), np.array(store[1])
+    process_windows(table, signals, OPTIONS, tmp_path / "before")
+    if change == "signal":
+        signals[0, table["start"].iloc[3] + table["samples"].iloc[3] - 10] += 1
+    else:
+        table.loc[3, "patient"] = "another"
+    process_windows(table, signals, OPTIONS, tmp_path / "after")
+    digests = [
+        json.loads((tmp_path / name / "examples.hash").read_text())["content"]
+        for name in ("before", "after")
+    ]
+    assert digests[0] != digests[1]
+
+
+def test_a_cohort_without_any_window_stops_with_what_to_do(store, tmp_path):
+    with pytest.raises(InputError, match=r"none of 9 recordings.*too short \(9\).*signal.minutes"):
+        process_windows(*store, SignalOptions(minutes=30), tmp_path / "window")
+    assert not any((tmp_path / "window").glob("*"))
+
+
+def test_windows_that_do_not_fit_their_digest_are_not_opened(store, tmp_path):
+    folder = tmp_path / "window"
+    process_windows(*store, OPTIONS, folder)
+    np.save(folder / "uc.npy", np.zeros((3, SAMPLES), np.float32))
+    with pytest.raises(InputError, match=r"uc\.npy: 3 rows"):
+        Windows.open(folder)
+    (folder / "fhr.npy").write_bytes(b"torn")
+    with pytest.raises(InputError, match=r"fhr\.npy: torn"):
+        Windows.open(folder)
+    (folder / "fhr.npy").unlink()
+    with pytest.raises(InputError, match=r"fhr\.npy: no such file"):
+        Windows.open(folder)
