@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
 import math
 import types
 import typing
@@ -49,11 +48,6 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-@functools.cache
-def _types_of(section: type) -> dict[str, Any]:
-    return typing.get_type_hints(section)
-
-
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a hint such as `` Did you mean 'epochs'?``, or all known words where none is near."""
     known = sorted(str(name) for name in known)
@@ -83,6 +77,7 @@ def read_section(section: type[Section], values: Any, where: str) -> Section:
                 f"{where}.{key}: unknown key (value {values[key]!r}).{nearest(str(key), known)}"
             )
     read: dict[str, Any] = {}
+    kinds = typing.get_type_hints(section)
     for name, field in known.items():
         path = f"{where}.{name}"
         if name not in values:
@@ -92,7 +87,7 @@ def read_section(section: type[Section], values: Any, where: str) -> Section:
             ):
                 raise InputError(f"{path}: this key is required. {field.metadata.get('help', '')}")
             continue
-        read[name] = _read_value(_types_of(section)[name], values[name], path)
+        read[name] = _read_value(kinds[name], values[name], path)
         _check_range(read[name], field.metadata, path)
     return section(**read)
 

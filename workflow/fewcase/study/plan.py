@@ -95,7 +95,7 @@ class StudyKeys:
     seeds: tuple[int, ...] = setting((0, 1, 2), help="Seeds; each makes its own splits.")
     folds: int = setting(10, help="Folds of cross-validation.")
     inner_folds: int = setting(
-        10, minimum=2, help="Parts of a training fold; one is kept for early stopping."
+        10, minimum=0, help="Parts of a training fold; one is kept for early stopping. 0: none."
     )
     unit: str = setting(
         "example", choices=("example", "parent", "patient"), help="What a score is averaged over."

@@ -1,0 +1,450 @@
+"""What the rules share: the study, wildcard constraints, and functions that name inputs and params.
+
+Every job of a study parses this file again, so it imports nothing heavier than yaml.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+WORKFLOW = Path(workflow.current_basedir).parent / "workflow"
+sys.path.insert(0, str(WORKFLOW))
+
+from fewcase.study.digest import code_digest
+from fewcase.study.errors import InputError
+from fewcase.study.models import check_models
+from fewcase.study.names import channels_of, sampling_of
+from fewcase.study.plan import read_study
+from fewcase.study.recipe import resolved
+
+try:
+    study = read_study(config)
+    if workflow.is_main_process:
+        check_models(study.arms)
+except InputError as error:
+    # `from None`: the message names the key and the remedy; a traceback would bury it.
+    raise WorkflowError(str(error)) from None
+
+ROOT = f"results/{study.name}/{study.preset}"
+# Which keys of `signal` and `training` each stage depends on: a stage reruns for its own alone.
+FILTER_KEYS = [
+    "minutes",
+    "lowpass_filter",
+    "lowpass_unit",
+    "lowpass_mirror",
+    "uc_normalise",
+]
+COHORT_KEYS = ["max_missing"]
+CLEANING_KEYS = [
+    field.name
+    for field in dataclasses.fields(study.signal)
+    if field.name == "minutes" or field.name not in FILTER_KEYS + COHORT_KEYS
+]
+MACHINE_KEYS = [
+    "memory_mb",
+    "runtime_minutes",
+    "checkpoint_minutes",
+    "ignore_code_change",
+]
+TRAINING_KEYS = [
+    field.name
+    for field in dataclasses.fields(study.training)
+    if field.name not in MACHINE_KEYS
+]
+
+TABLE_FORMATS = ["csv", "md", "tex"]
+FIGURE_FORMATS = ["svg", "png"]
+
+
+def any_of(names):
+    """Return a pattern that matches each of the names and nothing else."""
+    return "|".join(re.escape(name) for name in sorted(set(names))) or "(?!)"
+
+
+def get_classical_arms():
+    """Return the names of the arms that are fitted to features."""
+    return [name for name, recipe in study.arms.items() if recipe.is_classical]
+
+
+def get_channels():
+    """Return the names of every image channel that an arm is drawn from."""
+    return {
+        channel for recipe in study.arms.values() for channel in channels_of(recipe)
+    }
+
+
+wildcard_constraints:
+    study=re.escape(study.name),
+    preset=re.escape(study.preset),
+    cohort=any_of(study.cohorts),
+    target=any_of(study.targets),
+    split=any_of(study.splits),
+    arm=any_of(study.arms),
+    channel=any_of(get_channels()),
+    sampling=any_of(sampling_of(recipe) for recipe in study.arms.values()),
+    experiment=any_of(study.experiments),
+    seed=any_of(map(str, study.seeds)),
+    fold=any_of(map(str, range(study.folds))),
+
+
+# Params ----------------------------------------------------------------------------------------
+
+
+def as_json(value):
+    """Return plain values as one line of JSON, the form in which stages take them."""
+    if dataclasses.is_dataclass(value):
+        value = dataclasses.asdict(value)
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def code_of(script):
+    """Return a params function: the digest of a stage script and all that it reaches."""
+    return lambda wildcards: code_digest(WORKFLOW / script, WORKFLOW)
+
+
+def keys_of(section, *keys):
+    """Return the named keys of a section of the study as JSON."""
+    return as_json({key: getattr(section, key) for key in keys})
+
+
+@functools.cache
+def get_inventory(cohort):
+    """Return a hash of the names, sizes and times of a cohort's raw files."""
+    digest = hashlib.sha256()
+    for path in get_raw_files(cohort):
+        status = path.stat()
+        digest.update(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def get_raw_files(cohort):
+    """Return the raw files that a cohort is read from, in order; none for a simulated one."""
+    if study.cohorts[cohort].is_simulated:
+        return []
+    folder = Path(get_raw_folder(cohort))
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def get_raw_folder(cohort):
+    """Return the folder of a cohort's raw data."""
+    options = study.cohorts[cohort].options
+    return getattr(options, "folder", None) or study.data or "."
+
+
+def get_recipe(wildcards):
+    """Return the whole recipe of an arm as JSON."""
+    return as_json(resolved(study.arms[wildcards.arm]))
+
+
+def get_split_options(wildcards):
+    """Return what fixes a split, apart from its seed, as JSON."""
+    return as_json(study.splits[wildcards.split])
+
+
+def get_sampling(wildcards):
+    """Return ratio and bags of a sampling as JSON."""
+    recipe = next(
+        r for r in study.arms.values() if sampling_of(r) == wildcards.sampling
+    )
+    return as_json({"neg_per_pos": recipe.neg_per_pos, "bags": recipe.bags})
+
+
+def get_state(wildcards):
+    """Return the folder of a training's resume state, which no rule declares."""
+    run = f"seed-{wildcards.seed}/fold-{wildcards.fold}"
+    return f"{ROOT}/state/{wildcards.arm}/{wildcards.split}/{run}"
+
+
+def get_memory(wildcards, attempt):
+    """Return the host memory of a training in MB: what is asked for, doubled at each attempt."""
+    return study.training.memory_mb * 2 ** (attempt - 1)
+
+
+def get_runtime(wildcards, attempt):
+    """Return the time limit of a training in minutes, longer at each attempt."""
+    return study.training.runtime_minutes * attempt
+
+
+# Inputs ----------------------------------------------------------------------------------------
+
+
+# Ingest is a checkpoint, and every later rule asks it for a digest of what it accepted. Snakemake
+# plans a rerun of all that follows from a job; asking makes it look again once ingest has run, and
+# what rests on unchanged records is not run after all. The DAG itself is known from the study alone.
+
+
+def get_signal_digests(wildcards):
+    """Return the digests of the signals, not the outcomes, that a job's images come from."""
+    return [
+        ingested(wildcards, cohort).signal_digest for cohort in get_cohorts(wildcards)
+    ]
+
+
+def get_record_digests(wildcards):
+    """Return the digests of the records, outcomes included, that a job rests on."""
+    return [ingested(wildcards, cohort).digest for cohort in get_cohorts(wildcards)]
+
+
+def get_ingest_refusals(wildcards):
+    """Return the table of the records that ingest refused."""
+    return ingested(wildcards, wildcards.cohort).rejected
+
+
+def ingested(wildcards, cohort):
+    """Return the outputs of a cohort's ingest, once it has run."""
+    return checkpoints.ingest.get(
+        study=wildcards.study, preset=wildcards.preset, cohort=cohort
+    ).output
+
+
+def get_cohorts(wildcards):
+    """Return the cohorts that a job rests on: its own, its split's, or all in use."""
+    if hasattr(wildcards, "cohort"):
+        return [wildcards.cohort]
+    if hasattr(wildcards, "split"):
+        return [study.cohort_of(wildcards.split)]
+    return sorted({cohort for cohort, _ in used_targets()})
+
+
+def get_target(wildcards):
+    """Return the rule that makes a target's labels as JSON."""
+    return as_json(study.targets[wildcards.target])
+
+
+def get_examples(wildcards):
+    """Return the labelled examples that a split is made from."""
+    target = study.splits[wildcards.split].target
+    return f"{ROOT}/cohorts/{study.target_cohorts[target]}/{target}/examples.parquet"
+
+
+def get_sample(wildcards):
+    """Return the under-sampled training rows of a run."""
+    sampling = sampling_of(study.arms[wildcards.arm])
+    return f"{ROOT}/splits/{wildcards.split}/{sampling}/seed-{wildcards.seed}.parquet"
+
+
+def get_images(wildcards):
+    """Return the image channels of a run."""
+    folder = f"{ROOT}/images/{study.cohort_of(wildcards.split)}/window"
+    return [
+        f"{folder}/{channel}.npy" for channel in channels_of(study.arms[wildcards.arm])
+    ]
+
+
+def get_image_digests(wildcards):
+    """Return the small files that change when the image channels of a run do."""
+    return [path.removesuffix(".npy") + ".hash" for path in get_images(wildcards)]
+
+
+def get_features(wildcards):
+    """Return the features that a classical arm is fitted to."""
+    return f"{ROOT}/cohorts/{study.cohort_of(wildcards.split)}/window/features.parquet"
+
+
+def run_files(arm, split, name):
+    """Return one file of every run of an arm under a split, seed by seed and fold by fold."""
+    return [
+        f"{ROOT}/runs/{arm}/{split}/seed-{seed}/fold-{fold}/{name}"
+        for seed in study.seeds
+        for fold in range(study.folds)
+    ]
+
+
+def get_predictions(wildcards):
+    """Return the predictions of every run of an arm under a split."""
+    return run_files(wildcards.arm, wildcards.split, "predictions.parquet")
+
+
+def get_run_options(wildcards):
+    """Return what every run of an arm under a split was done with."""
+    return run_files(wildcards.arm, wildcards.split, "options.json")
+
+
+def get_splits(wildcards):
+    """Return the files of a split, one per seed."""
+    return [
+        f"{ROOT}/splits/{wildcards.split}/seed-{seed}.parquet" for seed in study.seeds
+    ]
+
+
+def get_run_names(wildcards):
+    """Return seed and fold of every run, in the order of its predictions."""
+    return " ".join(
+        f"{seed}/{fold}" for seed in study.seeds for fold in range(study.folds)
+    )
+
+
+def get_experiment_scores(wildcards):
+    """Return the scores of the arms of an experiment."""
+    arms = study.experiments[wildcards.experiment].arms
+    return [f"{ROOT}/scores/{arm.split}/{arm.arm}.csv" for arm in arms]
+
+
+def get_experiment(wildcards):
+    """Return what an experiment's table must know besides its scores, as JSON."""
+    experiment = study.experiments[wildcards.experiment]
+    described = dataclasses.asdict(experiment)
+    for arm in described["arms"]:
+        arm["leaky"] = study.splits[arm["split"]].is_leaky
+    described["leaky"] = all(arm["leaky"] for arm in described["arms"])
+    described["simulated"] = is_simulated()
+    return as_json(described)
+
+
+def get_published_digest(wildcards):
+    """Return a hash of the published values that an experiment prints beside its own."""
+    path = study.experiments[wildcards.experiment].published
+    if path is None:
+        return None
+    if not Path(path).is_file():
+        raise WorkflowError(
+            f"study.experiments.{wildcards.experiment}.published: no file {path!r} in {os.getcwd()}."
+        )
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def get_default_splits(wildcards):
+    """Return the split files of the study's default arm, one per seed."""
+    return [
+        f"{ROOT}/splits/{study.default_arm.split}/seed-{seed}.parquet"
+        for seed in study.seeds
+    ]
+
+
+def get_default_samples(wildcards):
+    """Return the samples of the study's default arm, one per seed."""
+    sampling = sampling_of(study.default_recipe)
+    folder = f"{ROOT}/splits/{study.default_arm.split}/{sampling}"
+    return [f"{folder}/seed-{seed}.parquet" for seed in study.seeds]
+
+
+def get_labels_title(wildcards):
+    """Return the heading of the table of label counts."""
+    word = " (simulated)" if is_simulated() else ""
+    return f"Label counts before and after under-sampling{word}"
+
+
+def is_simulated():
+    """Return whether any record of the study was simulated."""
+    return any(cohort.is_simulated for cohort in study.cohorts.values())
+
+
+def get_step_figures(wildcards):
+    """Return the figures of one recording at each step, one per cohort."""
+    return [f"{ROOT}/figures/steps-{cohort}.svg" for cohort in study.cohorts]
+
+
+def used_targets():
+    """Return cohort and target of every split that an experiment uses."""
+    targets = {study.splits[split].target for _, split in study.runs}
+    return sorted((study.target_cohorts[target], target) for target in targets)
+
+
+def get_flows(wildcards):
+    """Return the flow of every cohort and target in use."""
+    return [
+        f"{ROOT}/cohorts/{cohort}/{target}/flow.csv"
+        for cohort, target in used_targets()
+    ]
+
+
+def get_rejected(wildcards):
+    """Return the refused records of every cohort and target in use."""
+    return [
+        f"{ROOT}/cohorts/{cohort}/{target}/rejected.parquet"
+        for cohort, target in used_targets()
+    ]
+
+
+def get_report_content(wildcards):
+    """Return what the report says beyond its files, as JSON."""
+    return as_json(
+        {
+            "study": study.name,
+            "title": study.title,
+            "preset": study.preset,
+            "simulated": is_simulated(),
+            "leaky": any(
+                study.splits[split].scheme == "image" for _, split in study.runs
+            ),
+            "experiments": [
+                {
+                    "name": experiment.name,
+                    "title": experiment.title,
+                    "layout": experiment.layout,
+                }
+                for experiment in study.experiments.values()
+            ],
+            "cohorts": {name: cohort.source for name, cohort in study.cohorts.items()},
+            "split": study.default_arm.split,
+            "runs": len(study.runs) * len(study.seeds) * study.folds,
+        }
+    )
+
+
+def get_template_digest():
+    """Return a hash of the report's templates, which are no part of its code."""
+    digest = hashlib.sha256()
+    for path in sorted((WORKFLOW / "report").glob("*.j2")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+# Targets ---------------------------------------------------------------------------------------
+
+
+def get_tables():
+    """Return every table of the study."""
+    names = [*study.experiments, "labels"]
+    return [
+        f"{ROOT}/tables/{name}.{ending}" for name in names for ending in TABLE_FORMATS
+    ]
+
+
+def get_figures():
+    """Return every figure of the study."""
+    steps = [f"steps-{cohort}" for cohort in study.cohorts]
+    names = [*study.experiments, "labels", *steps]
+    return [
+        f"{ROOT}/figures/{name}.{ending}" for name in names for ending in FIGURE_FORMATS
+    ]
+
+
+def get_all_images():
+    """Return every image channel that an arm of an experiment is drawn from."""
+    paths = {
+        f"{ROOT}/images/{study.cohort_of(split)}/window/{channel}.npy"
+        for arm, split in study.runs
+        if not study.arms[arm].is_classical
+        for channel in channels_of(study.arms[arm])
+    }
+    return sorted(paths)
+
+
+def get_all_splits():
+    """Return every split file."""
+    return [
+        f"{ROOT}/splits/{split}/seed-{seed}.parquet"
+        for split in study.splits
+        for seed in study.seeds
+    ]
+
+
+def get_all_predictions():
+    """Return the predictions of every run."""
+    return [
+        path
+        for arm, split in study.runs
+        for path in run_files(arm, split, "predictions.parquet")
+    ]
+
+
+def get_all_scores():
+    """Return the scores of every arm under every split."""
+    return [f"{ROOT}/scores/{split}/{arm}.csv" for arm, split in study.runs]

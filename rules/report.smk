@@ -1,0 +1,67 @@
+"""The study's plan, and everything it found on one page."""
+
+
+rule plan:
+    output:
+        arms="results/{study}/{preset}/arms.csv",
+        study="results/{study}/{preset}/study.json",
+    log:
+        "results/{study}/{preset}/logs/plan.log",
+    benchmark:
+        "results/{study}/{preset}/benchmarks/plan.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        arms=as_json({name: resolved(recipe) for name, recipe in study.arms.items()}),
+        study=as_json(study.effective),
+        code=code_of("write_plan.py"),
+    shell:
+        "python workflow/write_plan.py --arms {params.arms:q} --study {params.study:q}"
+        " --out-arms {output.arms:q} --out-study {output.study:q} > {log:q} 2>&1"
+
+
+rule report:
+    input:
+        recordings=get_record_digests,
+        tables=expand(
+            "results/{{study}}/{{preset}}/tables/{experiment}.csv",
+            experiment=study.experiments,
+        ),
+        figures=expand(
+            "results/{{study}}/{{preset}}/figures/{experiment}.svg",
+            experiment=study.experiments,
+        ),
+        labels="results/{study}/{preset}/tables/labels.csv",
+        label_figure="results/{study}/{preset}/figures/labels.svg",
+        steps=get_step_figures,
+        flows=get_flows,
+        rejected=get_rejected,
+        splits=get_default_splits,
+        arms="results/{study}/{preset}/arms.csv",
+        study="results/{study}/{preset}/study.json",
+    output:
+        page="results/{study}/{preset}/report.html",
+    log:
+        "results/{study}/{preset}/logs/report.log",
+    benchmark:
+        "results/{study}/{preset}/benchmarks/report.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        content=get_report_content,
+        template=get_template_digest(),
+        code=code_of("make_report.py"),
+    shell:
+        "python workflow/make_report.py --content {params.content:q}"
+        " --tables {input.tables:q} --figures {input.figures:q} --labels {input.labels:q}"
+        " --label-figures {input.label_figure:q} --arms {input.arms:q} --study {input.study:q} --splits {input.splits:q}"
+        " --flow {input.flows:q} --rejected {input.rejected:q} --steps {input.steps:q}"
+        " --out {output.page:q} > {log:q} 2>&1"

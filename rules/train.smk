@@ -1,0 +1,74 @@
+"""One run: an arm under a split, for one seed and one fold; networks on a GPU, the rest on a CPU."""
+
+
+rule train:
+    input:
+        recordings=get_record_digests,
+        split="results/{study}/{preset}/splits/{split}/seed-{seed}.parquet",
+        sample=get_sample,
+        digests=get_image_digests,
+        images=ancient(get_images),
+    output:
+        weights="results/{study}/{preset}/runs/{arm}/{split}/seed-{seed}/fold-{fold}/weights.safetensors",
+        history="results/{study}/{preset}/runs/{arm}/{split}/seed-{seed}/fold-{fold}/history.csv",
+        predictions="results/{study}/{preset}/runs/{arm}/{split}/seed-{seed}/fold-{fold}/predictions.parquet",
+        options="results/{study}/{preset}/runs/{arm}/{split}/seed-{seed}/fold-{fold}/options.json",
+    log:
+        "results/{study}/{preset}/logs/train/{arm}/{split}/seed-{seed}/fold-{fold}.log",
+    benchmark:
+        "results/{study}/{preset}/benchmarks/train/{arm}/{split}/seed-{seed}/fold-{fold}.tsv"
+    wildcard_constraints:
+        arm=any_of(set(study.arms) - set(get_classical_arms())),
+    conda:
+        "../envs/training.yaml"
+    threads: study.training.threads
+    resources:
+        gpu=1,
+        mem_mb=get_memory,
+        runtime=get_runtime,
+    params:
+        recipe=get_recipe,
+        training=keys_of(study.training, *TRAINING_KEYS),
+        minutes=study.signal.minutes,
+        state=get_state,
+        code=code_of("train.py"),
+    shell:
+        "python workflow/train.py --recipe {params.recipe:q} --training {params.training:q}"
+        " --split {input.split:q} --sample {input.sample:q} --images {input.images:q}"
+        " --window-minutes {params.minutes}"
+        " --seed {wildcards.seed} --fold {wildcards.fold} --state {params.state:q}"
+        " --code {params.code} --weights {output.weights:q} --history {output.history:q}"
+        " --predictions {output.predictions:q} --options {output.options:q} > {log:q} 2>&1"
+
+
+rule fit:
+    input:
+        recordings=get_record_digests,
+        split="results/{study}/{preset}/splits/{split}/seed-{seed}.parquet",
+        sample=get_sample,
+        features=get_features,
+    output:
+        weights="results/{study}/{preset}/runs/{arm}/{split}/seed-{seed}/fold-{fold}/weights.safetensors",
+        history="results/{study}/{preset}/runs/{arm}/{split}/seed-{seed}/fold-{fold}/history.csv",
+        predictions="results/{study}/{preset}/runs/{arm}/{split}/seed-{seed}/fold-{fold}/predictions.parquet",
+        options="results/{study}/{preset}/runs/{arm}/{split}/seed-{seed}/fold-{fold}/options.json",
+    log:
+        "results/{study}/{preset}/logs/fit/{arm}/{split}/seed-{seed}/fold-{fold}.log",
+    benchmark:
+        "results/{study}/{preset}/benchmarks/fit/{arm}/{split}/seed-{seed}/fold-{fold}.tsv"
+    wildcard_constraints:
+        arm=any_of(get_classical_arms()),
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        recipe=get_recipe,
+        code=code_of("fit.py"),
+    shell:
+        "python workflow/fit.py --recipe {params.recipe:q} --split {input.split:q}"
+        " --sample {input.sample:q} --features {input.features:q} --seed {wildcards.seed}"
+        " --fold {wildcards.fold} --weights {output.weights:q} --history {output.history:q}"
+        " --predictions {output.predictions:q} --options {output.options:q} > {log:q} 2>&1"

@@ -1,0 +1,143 @@
+"""What a change reruns: the stages that depend on it, and no other."""
+
+import copy
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workspace import STUDY, Workspace
+
+AFTER_TRAINING = {"score", "tabulate", "report"}
+AFTER_IMAGES = {"train"} | AFTER_TRAINING
+AFTER_SPLIT = {"sample", "fit", "tabulate_labels"} | AFTER_IMAGES
+
+
+def with_key(path: str, value: object) -> dict:
+    """Return the small study with one key replaced."""
+    study = copy.deepcopy(STUDY)
+    *folders, last = path.split(".")
+    place = study
+    for key in folders:
+        place = place.setdefault(key, {})
+    place[last] = value
+    return study
+
+
+def test_a_second_run_has_nothing_to_do(workspace: Workspace) -> None:
+    assert workspace.planned() == {}
+
+
+@pytest.mark.parametrize("with_metadata", [True, False])
+def test_a_fresh_checkout_beside_old_results_has_nothing_to_do(
+    workspace: Workspace, with_metadata: bool
+) -> None:
+    workspace.checkout()
+    if not with_metadata:
+        shutil.rmtree(workspace.folder / ".snakemake")
+    assert workspace.planned() == {}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["workflow/train.py", "workflow/fewcase/training/loop.py", "rules/train.smk", "Snakefile"],
+)
+def test_a_comment_or_a_touched_file_reruns_nothing(workspace: Workspace, path: str) -> None:
+    file = workspace.folder / path
+    file.write_text(file.read_text() + "\n# A remark.\n")
+    assert workspace.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "stages"),
+    [
+        ("training/augment.py", AFTER_IMAGES),
+        ("models/registry.py", AFTER_IMAGES),
+        ("models/classical.py", {"fit"} | AFTER_TRAINING),
+        ("signal/render.py", {"render", "illustrate"} | AFTER_IMAGES),
+        ("evaluation/figures.py", {"tabulate", "tabulate_labels", "report"}),
+        ("splits/sampling.py", AFTER_SPLIT),
+        ("signal/features.py", {"features", "fit"} | AFTER_TRAINING),
+    ],
+)
+def test_a_change_in_a_module_reruns_the_stages_that_reach_it(
+    workspace: Workspace, module: str, stages: set[str]
+) -> None:
+    file = workspace.folder / "workflow" / "fewcase" / module
+    file.write_text(file.read_text() + "\n_UNUSED = 1\n")
+    assert set(workspace.planned()) == stages
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "stages"),
+    [
+        ("images.line_width", 2, {"render", "illustrate", "plan"} | AFTER_IMAGES),
+        ("signal.lowpass_mirror", False, {"render", "illustrate", "plan"} | AFTER_IMAGES),
+        (
+            "signal.max_missing",
+            0.4,
+            {"cohort", "flow", "split", "illustrate", "plan"} | AFTER_SPLIT,
+        ),
+        ("inner_folds", 3, {"split", "plan"} | AFTER_SPLIT),
+        ("training.memory_mb", 9000, {"plan", "report"}),
+        ("title", "Another title", {"plan", "report"}),
+        ("unit", "patient", {"plan"} | AFTER_TRAINING),
+    ],
+)
+def test_a_key_reruns_the_stages_that_depend_on_it(
+    workspace: Workspace, key: str, value: object, stages: set[str]
+) -> None:
+    workspace.write_study(with_key(key, value))
+    assert set(workspace.planned()) == stages
+
+
+def test_another_target_renders_nothing_again(workspace: Workspace) -> None:
+    rule = {"rule": "below", "column": "ph", "threshold": 7.15}
+    workspace.write_study(with_key("targets.risk", rule))
+    stages = {"cohort", "flow", "split", "plan"} | AFTER_SPLIT
+    assert set(workspace.planned()) == stages
+
+
+def test_an_added_model_trains_that_model_alone(workspace: Workspace) -> None:
+    experiment = copy.deepcopy(STUDY["experiments"]["augmentation"])
+    experiment["also"].append({"model": "test_resnet"})
+    workspace.write_study(with_key("experiments.augmentation", experiment))
+    assert workspace.planned() == {"train": 2, "score": 1, "tabulate": 1, "plan": 1, "report": 1}
+
+
+def test_an_accepted_recording_that_changes_runs_all_that_rests_on_it(workspace: Workspace) -> None:
+    path = workspace.folder / "data" / "signals" / "r05.npy"
+    signals = np.load(path)
+    signals[0, -2000:] += 5
+    np.save(path, signals)
+    ran = workspace.ran("all_scores", "--configfile", "study.yaml")
+    window = {"ingest", "signal", "render", "features", "cohort"}
+    assert set(ran) == window | {"split", "sample", "train", "fit", "score"}
+
+
+def test_a_corrected_outcome_renders_nothing_again(workspace: Workspace) -> None:
+    workspace.edit("data/recordings.csv", "r04,p04,a,r04.npy,9,", "r04,p04,a,r04.npy,3,")
+    ran = workspace.ran("all_splits", "all_images", "--configfile", "study.yaml")
+    assert ran == {"ingest": 1, "cohort": 1, "split": 1}
+
+
+def test_a_recording_refused_before_and_after_reruns_ingest_alone(workspace: Workspace) -> None:
+    path = workspace.folder / "data" / "signals" / "broken.npy"
+    path.write_bytes(b"neither was this an array")
+    assert workspace.ran() == {"ingest": 1}
+
+
+def test_another_preset_leaves_the_results_of_the_first_alone(workspace: Workspace) -> None:
+    def state() -> dict[Path, tuple[int, int]]:
+        files = (workspace.folder / "results" / "small" / "smoke").rglob("*")
+        return {f: (f.stat().st_mtime_ns, f.stat().st_size) for f in files if f.is_file()}
+
+    before = state()
+    workspace.snakemake(
+        "--cores", "2", "--configfile", "study.yaml", "--config", "preset=full",
+        "--", "results/small/full/tables/labels.csv",
+    )  # fmt: skip
+    assert (workspace.folder / "results/small/full/tables/labels.csv").exists()
+    assert state() == before
+    assert workspace.planned() == {}

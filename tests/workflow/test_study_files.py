@@ -1,0 +1,98 @@
+"""Every study file that ships can be planned, and what is wrong with one is said plainly."""
+
+import copy
+import re
+
+import pytest
+
+from workspace import STUDY, Workspace, write_recordings
+
+STUDIES = ["config.yaml", "studies/ctg.yaml", "studies/ctu_uhb.yaml"]
+
+
+@pytest.mark.parametrize("study", STUDIES)
+@pytest.mark.parametrize("preset", ["smoke", "hour", "full"])
+def test_every_study_and_preset_has_a_plan(checkout: Workspace, study: str, preset: str) -> None:
+    planned = checkout.planned("--configfile", study, "--config", f"preset={preset}")
+    stages = {
+        "ingest",
+        "signal",
+        "render",
+        "cohort",
+        "split",
+        "sample",
+        "train",
+        "score",
+        "tabulate",
+    }
+    assert stages <= set(planned)
+
+
+def test_the_plan_of_the_paper_has_every_run(checkout: Workspace) -> None:
+    planned = checkout.planned("--configfile", "studies/ctg.yaml", "--config", "preset=full")
+    # 40 arms of Table 6, 11 further cut-offs, 13 scales and 8 further splits; 3 seeds x 10 folds.
+    assert planned["train"] == (40 + 11 + 13 + 8) * 30
+    assert planned["fit"] == 30
+
+
+def test_a_given_study_is_not_merged_with_the_default_one(checkout: Workspace) -> None:
+    write_recordings(checkout.folder / "data")
+    checkout.write_study(STUDY)
+    printed = checkout.snakemake("-n", "--configfile", "study.yaml")
+    assert "results/small/smoke" in printed
+    for word in ("demo", "uc_scale", "sites", "simulate_ctg"):
+        assert word not in printed
+
+
+@pytest.mark.parametrize("profile", ["profiles/default", "profiles/gpu", "profiles/slurm"])
+def test_every_profile_plans_the_default_study(checkout: Workspace, profile: str) -> None:
+    assert checkout.planned("--profile", profile)["train"] > 0
+
+
+def test_gpu_jobs_ask_for_a_gpu_and_no_other_job_does(checkout: Workspace) -> None:
+    printed = checkout.snakemake("-n", "--cores", "8", "--resources", "gpu=2")
+    jobs = re.findall(r"(?:rule|checkpoint) (\w+):\n((?:    .*\n)+)", printed)
+    asking = {rule for rule, text in jobs if re.search(r"\bgpu=1\b", text)}
+    assert asking == {"train"}
+
+
+def test_the_workflow_passes_snakemakes_lint(checkout: Workspace) -> None:
+    assert "Congratulations" in checkout.snakemake("--lint")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"recipe": {"model": "resnet_18"}}, "has model 'resnet_18', which timm does not know"),
+        ({"epochz": 3}, r"study.epochz: unknown key"),
+        ({"folds": 1}, "study.folds: 1 is no cross-validation"),
+        ({"experiments": {"a": {"vary": {"depth": [1]}}}}, "vary.depth: no such factor"),
+    ],
+)
+def test_a_mistake_in_the_study_is_told_without_a_traceback(
+    checkout: Workspace, change: dict, message: str
+) -> None:
+    checkout.write_study({**copy.deepcopy(STUDY), **change})
+    printed = checkout.snakemake("-n", "--configfile", "study.yaml", check=False)
+    assert message in printed
+    assert "Traceback" not in printed
+
+
+def test_a_held_out_site_that_does_not_exist_stops_the_split(checkout: Workspace) -> None:
+    write_recordings(checkout.folder / "data")
+    checkout.write_study({**copy.deepcopy(STUDY), "hold_out": {"b": [{"site": "bb"}]}})
+    printed = checkout.snakemake(
+        "--cores", "1", "--configfile", "study.yaml", "--", "all_splits", check=False
+    )
+    assert "bb" in printed
+    assert "Did you mean 'b'" in printed or "Known: a, b" in printed
+
+
+def test_an_empty_data_folder_stops_ingest_and_names_the_folder(checkout: Workspace) -> None:
+    (checkout.folder / "empty").mkdir()
+    printed = checkout.snakemake(
+        "--cores", "1", "--configfile", "studies/ctu_uhb.yaml", "--config", "data=empty",
+        "--", "all_recordings", check=False,
+    )  # fmt: skip
+    assert re.search(r"ERROR .*empty", printed)
+    assert "Traceback" not in printed.split("Logfile")[1]
