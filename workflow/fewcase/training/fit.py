@@ -1,0 +1,99 @@
+"""Fitting a classical model: from the rows of one run to the same outputs as a network's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fewcase.models.classical import fit_logistic
+from fewcase.study.errors import InputError
+from fewcase.study.recipe import Recipe
+from fewcase.training.outputs import (
+    HISTORY_COLUMNS,
+    Outputs,
+    inner_score,
+    name_weights,
+    prediction_table,
+)
+from fewcase.training.run_data import RunData
+
+
+def fit_run(recipe: Recipe, data: RunData, tables: Sequence[pd.DataFrame]) -> Outputs:
+    """Fit one logistic regression per bag and predict every scored example.
+
+    Parameters
+    ----------
+    recipe
+        Its ``model_options`` go to scikit-learn.
+    data
+        The rows of the run; two classes.
+    tables
+        Features by ``row``, see `join_features`.
+    """
+    names, features = join_features(tables, data.rows)
+    scored, inner = data.scored_positions(), data.scored_positions("inner")
+    weights, logits, history = [], [], []
+    for bag, training in enumerate(data.bags):
+        started = time.monotonic()
+        model = fit_logistic(features[training], data.labels[training], recipe.model_options)
+        seconds = time.monotonic() - started
+        # Two columns, so that the softmax of networks is the logistic function here.
+        decided = np.stack([np.zeros(len(features)), model.logits(features)], axis=1)
+        train_loss, _ = inner_score(decided[training], data.labels[training])
+        inner_loss, inner_auc = inner_score(decided[inner], data.labels[inner])
+        row = (
+            *(bag, 1, float("nan"), train_loss, data.labels[training].mean()),
+            *(inner_loss, inner_auc, round(seconds, 3), round(len(training) / seconds, 2)),
+        )
+        history.append(dict(zip(HISTORY_COLUMNS, row, strict=True)))
+        weights.append(model.arrays())
+        logits.append(decided[scored])
+    return Outputs(
+        weights=name_weights(weights),
+        history=pd.DataFrame(history, columns=list(HISTORY_COLUMNS)),
+        predictions=prediction_table(data.scored, np.stack(logits)),
+        about={
+            "weights": "none (fitted)",
+            "parameters": len(names) + 1,
+            "features": list(names),
+            "device": "CPU",
+        },
+    )
+
+
+def join_features(
+    tables: Sequence[pd.DataFrame], rows: npt.NDArray[np.int64]
+) -> tuple[tuple[str, ...], npt.NDArray[np.float64]]:
+    """Return the names and values (rows, features) of all numeric columns of some tables.
+
+    Parameters
+    ----------
+    tables
+        Each with a column ``row``; columns of text are left out. A column that several tables
+        have is an error.
+    rows
+        The rows wanted; each must be in every table.
+    """
+    columns: dict[str, npt.NDArray[np.float64]] = {}
+    for table in tables:
+        found = table["row"].value_counts().reindex(rows, fill_value=0)
+        wrong = found[found != 1]
+        if len(wrong):
+            raise InputError(
+                f"features: row {wrong.index[0]} of the split is {wrong.iloc[0]} times in a table "
+                "of features, not once. Delete the table and make it again."
+            )
+        chosen = table.set_index("row").loc[rows]
+        for name in chosen.columns:
+            if not pd.api.types.is_numeric_dtype(chosen[name]):
+                continue
+            if name in columns:
+                raise InputError(f"features: the column {name!r} is in two tables; drop one.")
+            columns[str(name)] = chosen[name].to_numpy(np.float64)
+    if not columns:
+        raise InputError("features: the tables have no numeric column besides row.")
+    return tuple(columns), np.stack(list(columns.values()), axis=1)
