@@ -8,6 +8,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -31,26 +32,22 @@ except InputError as error:
 
 ROOT = f"results/{study.name}/{study.preset}"
 # Which keys of `signal` and `training` each stage depends on: a stage reruns for its own alone.
-FILTER_KEYS = [
-    "minutes",
-    "lowpass_filter",
-    "lowpass_unit",
-    "lowpass_mirror",
-    "uc_normalise",
-]
-COHORT_KEYS = ["max_missing"]
+LOWPASS_KEYS = ["lowpass_filter", "lowpass_unit", "lowpass_mirror"]
+UC_KEYS = ["uc_normalise"]
 CLEANING_KEYS = [
     field.name
     for field in dataclasses.fields(study.signal)
-    if field.name == "minutes" or field.name not in FILTER_KEYS + COHORT_KEYS
+    if field.name not in [*LOWPASS_KEYS, *UC_KEYS, "max_missing"]
 ]
+# Keys that decide how a training is run and not what comes out of it. They reach the stage as
+# resources, since a changed resource reruns nothing.
 MACHINE_KEYS = [
     "memory_mb",
     "runtime_minutes",
     "checkpoint_minutes",
     "ignore_code_change",
 ]
-TRAINING_KEYS = [
+RESULT_KEYS = [
     field.name
     for field in dataclasses.fields(study.training)
     if field.name not in MACHINE_KEYS
@@ -113,28 +110,58 @@ def keys_of(section, *keys):
 
 @functools.cache
 def get_inventory(cohort):
-    """Return a hash of the names, sizes and times of a cohort's raw files."""
+    """Return a hash of the names, sizes and times of a cohort's raw files; none if simulated."""
+    if study.cohorts[cohort].is_simulated:
+        return None
     digest = hashlib.sha256()
-    for path in get_raw_files(cohort):
-        status = path.stat()
-        digest.update(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    for place in get_raw_places(cohort):
+        for path in sorted(walk_files(place)):
+            status = path.stat()
+            digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
-def get_raw_files(cohort):
-    """Return the raw files that a cohort is read from, in order; none for a simulated one."""
-    if study.cohorts[cohort].is_simulated:
-        return []
-    folder = Path(get_raw_folder(cohort))
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def get_raw_folder(cohort):
-    """Return the folder of a cohort's raw data."""
+def get_raw_places(cohort):
+    """Return the files and folders that a cohort is read from, relative to the working directory."""
     options = study.cohorts[cohort].options
-    return getattr(options, "folder", None) or study.data or "."
+    names = [getattr(options, name, None) for name in ("folder", "table", "signals")]
+    data = study.data or "."
+    return [Path(data, name) for name in names if name is not None] or [Path(data)]
+
+
+def walk_files(place):
+    """Yield a file, or every file in a folder and the folders below it, linked ones included."""
+    if place.is_file():
+        yield place
+    for folder, _, names in os.walk(place, followlinks=True):
+        yield from (Path(folder, name) for name in names)
+
+
+def get_weights_digest(wildcards):
+    """Return a hash of the local file of weights that an arm starts from, if there is one."""
+    return digest_of_file(study.arms[wildcards.arm].weights)
+
+
+@functools.cache
+def digest_of_file(path):
+    """Return a hash of a file's content; none where there is no such file."""
+    if not Path(path).is_file():
+        return None
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def get_render_keys(wildcards):
+    """Return the keys of `signal` that one channel depends on."""
+    signal, _, value = wildcards.channel.partition("-")
+    keys = {"fhr": LOWPASS_KEYS, "uc": UC_KEYS, "baseline": []}[signal]
+    return keys_of(study.signal, *(keys if value != "none" else []))
+
+
+def get_axis_keys(wildcards):
+    """Return the keys of `images` that one channel depends on."""
+    axis = "uc" if wildcards.channel.startswith("uc-") else "fhr"
+    return keys_of(study.images, "size", "line_width", f"{axis}_low", f"{axis}_high")
 
 
 def get_recipe(wildcards):
@@ -161,34 +188,35 @@ def get_state(wildcards):
     return f"{ROOT}/state/{wildcards.arm}/{wildcards.split}/{run}"
 
 
-def get_memory(wildcards, attempt):
-    """Return the host memory of a training in MB: what is asked for, doubled at each attempt."""
-    return study.training.memory_mb * 2 ** (attempt - 1)
+def memory(megabytes):
+    """Return a resource function: memory in MB that doubles at each attempt."""
+    return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)
 
 
-def get_runtime(wildcards, attempt):
-    """Return the time limit of a training in minutes, longer at each attempt."""
-    return study.training.runtime_minutes * attempt
+def minutes(limit):
+    """Return a resource function: a time limit in minutes that grows with each attempt."""
+    return lambda wildcards, attempt: limit * attempt
 
 
 # Inputs ----------------------------------------------------------------------------------------
 
 
-# Ingest is a checkpoint, and every later rule asks it for a digest of what it accepted. Snakemake
-# plans a rerun of all that follows from a job; asking makes it look again once ingest has run, and
-# what rests on unchanged records is not run after all. The DAG itself is known from the study alone.
+# Ingest and cohort are checkpoints, and the rules after them ask for digests of what they made.
+# Snakemake plans a rerun of all that follows from a job; asking makes it look again once the job has
+# run, and what rests on unchanged recordings and labels is not run after all. The DAG itself is
+# known from the study alone.
 
 
 def get_signal_digests(wildcards):
-    """Return the digests of the signals, not the outcomes, that a job's images come from."""
+    """Return the digests of the signals, outcomes apart, that a job's images come from."""
     return [
         ingested(wildcards, cohort).signal_digest for cohort in get_cohorts(wildcards)
     ]
 
 
-def get_record_digests(wildcards):
-    """Return the digests of the records, outcomes included, that a job rests on."""
-    return [ingested(wildcards, cohort).digest for cohort in get_cohorts(wildcards)]
+def get_record_digest(wildcards):
+    """Return the digest of a cohort's records, outcomes included."""
+    return ingested(wildcards, wildcards.cohort).digest
 
 
 def get_ingest_refusals(wildcards):
@@ -196,11 +224,34 @@ def get_ingest_refusals(wildcards):
     return ingested(wildcards, wildcards.cohort).rejected
 
 
+def get_example_digests(wildcards):
+    """Return the digests of the labelled examples that a job rests on."""
+    return [labelled(wildcards, *pair).digest for pair in get_cohort_targets(wildcards)]
+
+
 def ingested(wildcards, cohort):
     """Return the outputs of a cohort's ingest, once it has run."""
     return checkpoints.ingest.get(
         study=wildcards.study, preset=wildcards.preset, cohort=cohort
     ).output
+
+
+def labelled(wildcards, cohort, target):
+    """Return the outputs of a cohort's labelling, once it has run."""
+    return checkpoints.cohort.get(
+        study=wildcards.study, preset=wildcards.preset, cohort=cohort, target=target
+    ).output
+
+
+def get_cohort_targets(wildcards):
+    """Return cohort and target that a job rests on: its own, its split's, or all in use."""
+    if hasattr(wildcards, "target"):
+        return [(wildcards.cohort, wildcards.target)]
+    if hasattr(wildcards, "split"):
+        return [
+            (study.cohort_of(wildcards.split), study.splits[wildcards.split].target)
+        ]
+    return used_targets()
 
 
 def get_cohorts(wildcards):

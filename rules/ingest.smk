@@ -16,12 +16,12 @@ checkpoint ingest:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory(4000),
+        runtime=minutes(240),
     params:
         source=lambda wildcards: study.cohorts[wildcards.cohort].source,
         options=lambda wildcards: as_json(study.cohorts[wildcards.cohort].options),
-        data=lambda wildcards: get_raw_folder(wildcards.cohort),
+        data=study.data or ".",
         inventory=lambda wildcards: get_inventory(wildcards.cohort),
         code=code_of("ingest.py"),
     shell:

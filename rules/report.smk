@@ -13,20 +13,20 @@ rule plan:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory(1000),
+        runtime=minutes(10),
     params:
-        arms=as_json({name: resolved(recipe) for name, recipe in study.arms.items()}),
         study=as_json(study.effective),
         code=code_of("write_plan.py"),
     shell:
-        "python workflow/write_plan.py --arms {params.arms:q} --study {params.study:q}"
+        "python workflow/write_plan.py --study {params.study:q}"
         " --out-arms {output.arms:q} --out-study {output.study:q} > {log:q} 2>&1"
 
 
 rule report:
     input:
-        recordings=get_record_digests,
+        label_digests=get_example_digests,
+        signal_digests=get_signal_digests,
         tables=expand(
             "results/{{study}}/{{preset}}/tables/{experiment}.csv",
             experiment=study.experiments,
@@ -53,8 +53,8 @@ rule report:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory(2000),
+        runtime=minutes(30),
     params:
         content=get_report_content,
         template=get_template_digest(),

@@ -3,7 +3,8 @@
 
 rule score:
     input:
-        recordings=get_record_digests,
+        label_digests=get_example_digests,
+        signal_digests=get_signal_digests,
         predictions=get_predictions,
         options=get_run_options,
         splits=get_splits,
@@ -18,8 +19,8 @@ rule score:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
     params:
         runs=get_run_names,
         unit=study.unit,

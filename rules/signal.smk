@@ -3,7 +3,7 @@
 
 rule signal:
     input:
-        recordings=get_signal_digests,
+        signal_digests=get_signal_digests,
         records=ancient(
             "results/{study}/{preset}/cohorts/{cohort}/recordings/records.parquet"
         ),
@@ -26,8 +26,8 @@ rule signal:
         "../envs/data.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(60),
     params:
         options=keys_of(study.signal, *CLEANING_KEYS),
         code=code_of("process_signal.py"),
@@ -39,7 +39,7 @@ rule signal:
 
 rule render:
     input:
-        recordings=get_signal_digests,
+        signal_digests=get_signal_digests,
         digest="results/{study}/{preset}/cohorts/{cohort}/window/examples.hash",
         fhr=ancient("results/{study}/{preset}/cohorts/{cohort}/window/fhr.npy"),
         uc=ancient("results/{study}/{preset}/cohorts/{cohort}/window/uc.npy"),
@@ -55,11 +55,11 @@ rule render:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(60),
     params:
-        signal=keys_of(study.signal, *FILTER_KEYS),
-        images=as_json(study.images),
+        signal=get_render_keys,
+        images=get_axis_keys,
         code=code_of("render.py"),
     shell:
         "python workflow/render.py --window $(dirname {input.fhr:q})"
@@ -69,7 +69,7 @@ rule render:
 
 rule features:
     input:
-        recordings=get_signal_digests,
+        signal_digests=get_signal_digests,
         digest="results/{study}/{preset}/cohorts/{cohort}/window/examples.hash",
         examples=ancient(
             "results/{study}/{preset}/cohorts/{cohort}/window/examples.parquet"
@@ -90,8 +90,8 @@ rule features:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(60),
     params:
         code=code_of("measure_features.py"),
     shell:
@@ -101,7 +101,7 @@ rule features:
 
 rule illustrate:
     input:
-        recordings=get_signal_digests,
+        signal_digests=get_signal_digests,
         digest="results/{study}/{preset}/cohorts/{cohort}/window/examples.hash",
         records=ancient(
             "results/{study}/{preset}/cohorts/{cohort}/recordings/records.parquet"
@@ -125,10 +125,10 @@ rule illustrate:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
     params:
-        signal=as_json(study.signal),
+        signal=keys_of(study.signal, *CLEANING_KEYS, *LOWPASS_KEYS, *UC_KEYS),
         images=as_json(study.images),
         simulated=lambda wildcards: (
             "--simulated" if study.cohorts[wildcards.cohort].is_simulated else ""

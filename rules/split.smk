@@ -1,9 +1,9 @@
 """Records become labelled examples, examples are assigned to folds, and folds are under-sampled."""
 
 
-rule cohort:
+checkpoint cohort:
     input:
-        recordings=get_record_digests,
+        record_digest=get_record_digest,
         window="results/{study}/{preset}/cohorts/{cohort}/window/examples.hash",
         records=ancient(
             "results/{study}/{preset}/cohorts/{cohort}/recordings/records.parquet"
@@ -16,6 +16,7 @@ rule cohort:
         ),
     output:
         examples="results/{study}/{preset}/cohorts/{cohort}/{target}/examples.parquet",
+        digest="results/{study}/{preset}/cohorts/{cohort}/{target}/examples.hash",
         refused="results/{study}/{preset}/cohorts/{cohort}/{target}/unlabelled.parquet",
     log:
         "results/{study}/{preset}/logs/cohort/{cohort}/{target}.log",
@@ -25,8 +26,8 @@ rule cohort:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory(2000),
+        runtime=minutes(30),
     params:
         target=get_target,
         max_missing=study.signal.max_missing,
@@ -35,16 +36,19 @@ rule cohort:
         "python workflow/cohort.py --records {input.records:q} --examples {input.examples:q}"
         " --quality {input.quality:q} --target {params.target:q}"
         " --max-missing {params.max_missing} --out {output.examples:q}"
-        " --out-refused {output.refused:q} > {log:q} 2>&1"
+        " --out-digest {output.digest:q} --out-refused {output.refused:q} > {log:q} 2>&1"
 
 
 rule flow:
     input:
-        recordings=get_record_digests,
+        record_digest=get_record_digest,
+        label_digests=get_example_digests,
         ingest=get_ingest_refusals,
         signal="results/{study}/{preset}/cohorts/{cohort}/window/rejected.parquet",
         cohort="results/{study}/{preset}/cohorts/{cohort}/{target}/unlabelled.parquet",
-        examples="results/{study}/{preset}/cohorts/{cohort}/{target}/examples.parquet",
+        examples=ancient(
+            "results/{study}/{preset}/cohorts/{cohort}/{target}/examples.parquet"
+        ),
         records=ancient(
             "results/{study}/{preset}/cohorts/{cohort}/recordings/records.parquet"
         ),
@@ -64,8 +68,8 @@ rule flow:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory(2000),
+        runtime=minutes(30),
     params:
         target=get_target,
         code=code_of("flow.py"),
@@ -78,8 +82,8 @@ rule flow:
 
 rule split:
     input:
-        recordings=get_record_digests,
-        examples=get_examples,
+        label_digests=get_example_digests,
+        examples=ancient(get_examples),
     output:
         split="results/{study}/{preset}/splits/{split}/seed-{seed}.parquet",
     log:
@@ -90,8 +94,8 @@ rule split:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory(2000),
+        runtime=minutes(30),
     params:
         options=get_split_options,
         code=code_of("split.py"),
@@ -102,7 +106,7 @@ rule split:
 
 rule sample:
     input:
-        recordings=get_record_digests,
+        label_digests=get_example_digests,
         split="results/{study}/{preset}/splits/{split}/seed-{seed}.parquet",
     output:
         sample="results/{study}/{preset}/splits/{split}/{sampling}/seed-{seed}.parquet",
@@ -114,8 +118,8 @@ rule sample:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory(2000),
+        runtime=minutes(30),
     params:
         options=get_sampling,
         code=code_of("sample.py"),

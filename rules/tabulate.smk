@@ -3,7 +3,8 @@
 
 rule tabulate:
     input:
-        recordings=get_record_digests,
+        label_digests=get_example_digests,
+        signal_digests=get_signal_digests,
         scores=get_experiment_scores,
     output:
         csv=report(
@@ -29,8 +30,8 @@ rule tabulate:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory(2000),
+        runtime=minutes(30),
     params:
         experiment=get_experiment,
         published=get_published_digest,
@@ -43,7 +44,8 @@ rule tabulate:
 
 rule tabulate_labels:
     input:
-        recordings=get_record_digests,
+        label_digests=get_example_digests,
+        signal_digests=get_signal_digests,
         splits=get_default_splits,
         samples=get_default_samples,
     output:
@@ -65,8 +67,8 @@ rule tabulate_labels:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory(2000),
+        runtime=minutes(30),
     params:
         title=get_labels_title,
         code=code_of("tabulate_labels.py"),

@@ -3,7 +3,8 @@
 
 rule train:
     input:
-        recordings=get_record_digests,
+        label_digests=get_example_digests,
+        signal_digests=get_signal_digests,
         split="results/{study}/{preset}/splits/{split}/seed-{seed}.parquet",
         sample=get_sample,
         digests=get_image_digests,
@@ -24,11 +25,14 @@ rule train:
     threads: study.training.threads
     resources:
         gpu=1,
-        mem_mb=get_memory,
-        runtime=get_runtime,
+        mem_mb=memory(study.training.memory_mb),
+        runtime=minutes(study.training.runtime_minutes),
+        checkpoint_seconds=round(60 * study.training.checkpoint_minutes),
+        ignore_code_change=int(study.training.ignore_code_change),
     params:
         recipe=get_recipe,
-        training=keys_of(study.training, *TRAINING_KEYS),
+        pretrained=get_weights_digest,
+        training=keys_of(study.training, *RESULT_KEYS),
         minutes=study.signal.minutes,
         state=get_state,
         code=code_of("train.py"),
@@ -37,13 +41,15 @@ rule train:
         " --split {input.split:q} --sample {input.sample:q} --images {input.images:q}"
         " --window-minutes {params.minutes}"
         " --seed {wildcards.seed} --fold {wildcards.fold} --state {params.state:q}"
-        " --code {params.code} --weights {output.weights:q} --history {output.history:q}"
+        " --code {params.code} --checkpoint-seconds {resources.checkpoint_seconds}"
+        " --ignore-code-change {resources.ignore_code_change} --weights {output.weights:q} --history {output.history:q}"
         " --predictions {output.predictions:q} --options {output.options:q} > {log:q} 2>&1"
 
 
 rule fit:
     input:
-        recordings=get_record_digests,
+        label_digests=get_example_digests,
+        signal_digests=get_signal_digests,
         split="results/{study}/{preset}/splits/{split}/seed-{seed}.parquet",
         sample=get_sample,
         features=get_features,
@@ -62,8 +68,8 @@ rule fit:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory(2000),
+        runtime=minutes(30),
     params:
         recipe=get_recipe,
         code=code_of("fit.py"),

@@ -6,7 +6,7 @@ import logging
 import sys
 from pathlib import Path
 
-from fewcase.data.files import read_table, write_table
+from fewcase.data.files import content_digest, read_table, write_digest, write_table
 from fewcase.data.stage import run
 from fewcase.splits.cohort import make_cohort
 from fewcase.study.targets import read_target
@@ -23,6 +23,8 @@ def main(arguments: argparse.Namespace) -> None:
     )
     write_table(arguments.out, examples)
     write_table(arguments.out_refused, refused)
+    content = content_digest(examples.to_csv(index=False).encode())
+    write_digest(arguments.out_digest, {"content": content, "examples": len(examples)})
     counts = examples["label"].value_counts().sort_index().to_dict()
     logging.info("%d examples by label %s, %d refused", len(examples), counts, len(refused))
 
@@ -40,6 +42,7 @@ def options() -> argparse.ArgumentParser:
         "--max-missing", type=float, required=True, help="largest share of missing FHR"
     )
     parser.add_argument("--out", type=Path, required=True, help="the labelled examples")
+    parser.add_argument("--out-digest", type=Path, required=True, help="their digest")
     parser.add_argument("--out-refused", type=Path, required=True, help="the others, with reasons")
     return parser
 

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -35,6 +36,8 @@ parser.add_argument("--images", type=Path, nargs="+", required=True, help="chann
 parser.add_argument("--seed", type=int, required=True)
 parser.add_argument("--fold", type=int, required=True)
 parser.add_argument("--state", type=Path, required=True, help="folder for the resume state")
+parser.add_argument("--checkpoint-seconds", type=float, help="least time between resume states")
+parser.add_argument("--ignore-code-change", type=int, choices=(0, 1), help="resume all the same")
 parser.add_argument("--code", required=True, help="digest of the code, kept in the resume state")
 for output in ("weights", "history", "predictions", "options"):
     parser.add_argument(f"--{output}", type=Path, required=True, help="output file")
@@ -43,7 +46,7 @@ for output in ("weights", "history", "predictions", "options"):
 def main(arguments: argparse.Namespace) -> None:
     log = logging.getLogger("fewcase")
     recipe = read_recipe(arguments.recipe, "recipe")
-    options = read_section(TrainingOptions, arguments.training, "training")
+    options = read_options(arguments)
     split = read_split(arguments.split)
     samples = read_samples(arguments.sample, split)
     data = gather_run(split, samples, arguments.fold, recipe.bags)
@@ -71,6 +74,16 @@ def main(arguments: argparse.Namespace) -> None:
     paths = (arguments.weights, arguments.history, arguments.predictions, arguments.options)
     write_outputs(outputs, resolved(recipe), *paths)
     resume.delete()
+
+
+def read_options(arguments: argparse.Namespace) -> TrainingOptions:
+    """Read the section `training`, with what the command line says of this machine."""
+    options = read_section(TrainingOptions, arguments.training, "training")
+    if arguments.checkpoint_seconds is not None:
+        options = replace(options, checkpoint_minutes=arguments.checkpoint_seconds / 60)
+    if arguments.ignore_code_change is not None:
+        options = replace(options, ignore_code_change=bool(arguments.ignore_code_change))
+    return options
 
 
 if __name__ == "__main__":

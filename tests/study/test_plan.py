@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from fewcase.study.errors import InputError
+from fewcase.study.models import check_models
 from fewcase.study.plan import apply_preset, read_study
 
 STUDY = {
@@ -83,6 +84,27 @@ def test_numbers_in_scientific_notation_are_numbers():
     assert read_study(study).default_recipe.learning_rate == 0.001
 
 
+def test_varied_numbers_in_scientific_notation_are_numbers_in_tables_too():
+    rates = yaml.safe_load("[1e-4, 1e-3, 0.01]")
+    study = read_study(changed("experiments.augmentation.vary", {"learning_rate": rates}))
+    experiment = study.experiments["augmentation"]
+    assert experiment.vary == {"learning_rate": [0.0001, 0.001, 0.01]}
+    assert [arm.factors["learning_rate"] for arm in experiment.arms] == [0.0001, 0.001, 0.01]
+
+
+def test_an_experiment_may_vary_nothing():
+    study = read_study(changed("experiments", {"one": {}}))
+    assert study.runs == [("resnet18+weights=none", "apgar-patient-b")]
+
+
+def test_a_model_that_timm_does_not_know_is_named_with_the_nearest_or_a_short_list():
+    for model, hint in [("resnet_18", "Did you mean 'resnet18'"), ("qqqq", r" and \d+ more\.")]:
+        study = read_study(changed("recipe.model", model))
+        with pytest.raises(InputError, match=f"model '{model}', which timm does not.*{hint}") as e:
+            check_models(study.arms)
+        assert len(str(e.value)) < 600
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
@@ -95,6 +117,50 @@ def test_numbers_in_scientific_notation_are_numbers():
         ("seeds", [], r"study\.seeds: the list is empty"),
         ("seeds", [1, 1], r"study\.seeds: .* names a seed twice"),
         ("preset", "fulll", r"study\.preset: no preset 'fulll'\. Did you mean 'full'"),
+        ("preset", ["full"], r"study\.preset: no preset \['full'\]\. Did you mean 'full'"),
+        ("presets", {}, r"study\.preset: no preset 'smoke'\. Name it.*presets: {smoke: {}}"),
+        ("presets.smoke", 3, r"study\.presets\.smoke: expected a mapping of keys, found 3"),
+        ("presets.smoke", {"preset": "full"}, r"presets\.smoke\.preset: a preset chooses no other"),
+        ("folds", "3", r"study\.folds: expected a whole number, found '3'"),
+        ("folds", None, r"study\.folds: expected a whole number, found None"),
+        ("seeds", ["0"], r"study\.seeds\[0\]: expected a whole number, found '0'"),
+        ("seeds", [-1], r"study\.seeds: -1 is negative"),
+        ("inner_folds", 1, r"inner_folds: 1 would leave nothing to train on"),
+        ("experiments", {}, r"study\.experiments: no experiment\. Name at least one"),
+        ("experiments", {"labels": {}}, r"experiments\.labels: the results have 'labels'"),
+        ("targets", {}, r"study\.targets: no target\. Name at least one"),
+        ("targets", {"window": {"rule": "apgar"}}, r"targets\.window: the results have 'window'"),
+        ("targets.apgar.cohort", "cgt", r"cohort: no cohort 'cgt'\. Did you mean 'ctg'"),
+        ("targets.apgar", {"rule": ["apgar"]}, r"no rule \['apgar'\]\. Did you mean 'apgar'"),
+        ("cohorts", {}, r"study\.cohorts: no cohort\. Name at least one"),
+        ("cohorts", {"ctg": {"source": "ctu_uhb"}}, r"study\.data: None, but.*--config data="),
+        ("cohorts.ctg.source", ["ctu_uhb"], r"no source \['ctu_uhb'\]\. Did you mean 'ctu_uhb'"),
+        ("hold_out", {"b": []}, r"study\.hold_out\.b: the list is empty; name a site"),
+        ("hold_out.none", [{"site": "b"}], r"study\.hold_out\.none: .*choose another name"),
+        ("hold_out.unused", [{"sit": "a"}], r"hold_out\.unused\[0\]\.sit: .*Did you mean 'site'"),
+        ("hold_out.b", [{"site": 7}], r"b\[0\]\.site: expected text, found 7\. Put it in quot"),
+        ("split.hold_out", ["b"], r"study\.split\.hold_out: expected text, found \['b'\]"),
+        ("images", {"fhr_low": 200, "fhr_high": 50}, r"images\.fhr_low: 200 is not below"),
+        ("images", {"uc_low": 120}, r"images\.uc_low: 120 is not below images\.uc_high, 120"),
+        ("signal", {"fhr_high": 40}, r"signal\.fhr_low: 50 is not below signal\.fhr_high, 40"),
+        ("training", {"compile": False}, r"compile: expected text, found False\. YAML reads yes"),
+        ("recipe.weights", "imagnet", r"recipe\.weights: 'imagnet' is.*Did you mean 'imagenet'"),
+        ("recipe.weights", "w.pth", r"'w\.pth' is neither imagenet nor none nor a \.safetensors"),
+        (
+            "experiments.augmentation.vary",
+            {"hold_out": [["b"]]},
+            r"augmentation: hold_out \['b'\] is not in the study's hold_out",
+        ),
+        (
+            "experiments.augmentation.vary",
+            {"fhr_cutoff": ["5", "wide"]},
+            r"augmentation\.vary\.fhr_cutoff: expected a number, found 'wide'",
+        ),
+        (
+            "experiments.augmentation.vary",
+            {"fhr_cutoff": ["5", 5]},
+            r"two of its 2 arms are the same",
+        ),
         ("cohorts.ctg.source", "ctu", r"cohorts\.ctg\.source: no source 'ctu'"),
         ("split.hold_out", "c", r"hold_out 'c' is not in the study's hold_out"),
         ("split.target", "ph", r"target 'ph' is not in the study's targets"),

@@ -55,9 +55,7 @@ def conda(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return used
 
 
-def test_stages_run_in_the_environments_that_their_rules_name(
-    conda: Path, tmp_path: Path
-) -> None:
+def test_stages_run_in_the_environments_that_their_rules_name(conda: Path, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "checkout")
     workspace.folder.mkdir()
     workspace.checkout()

@@ -7,7 +7,7 @@ import pytest
 
 from workspace import STUDY, Workspace, write_recordings
 
-STUDIES = ["config.yaml", "studies/ctg.yaml", "studies/ctu_uhb.yaml"]
+STUDIES = ["config.yaml", "studies/ctg.yaml", "studies/ctu_uhb.yaml", "studies/own_ctg.yaml"]
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -8,11 +8,14 @@ import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from fewcase.study.errors import InputError
 
 Section = TypeVar("Section")
+
+LONGEST_LIST = 12
+"""A hint names no more words than this: timm alone knows a thousand models."""
 
 
 def setting(
@@ -49,12 +52,20 @@ def setting(
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return a hint such as `` Did you mean 'epochs'?``, or all known words where none is near."""
+    """Return a hint such as `` Did you mean 'epochs'?``, or the known words where none is near."""
     known = sorted(str(name) for name in known)
     close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.6)
     if close:
         return f" Did you mean {close[0]!r}?"
-    return f" Known: {', '.join(known)}." if known else ""
+    if not known:
+        return ""
+    rest = f" and {len(known) - LONGEST_LIST} more" if len(known) > LONGEST_LIST else ""
+    return f" Known: {', '.join(known[:LONGEST_LIST])}{rest}."
+
+
+def is_one_of(value: Any, known: Iterable[str]) -> TypeGuard[str]:
+    """Return whether a value is one of the known words; a list or a mapping never is."""
+    return isinstance(value, str) and value in known
 
 
 def read_section(section: type[Section], values: Any, where: str) -> Section:
@@ -149,5 +160,16 @@ def _read_value(kind: Any, value: Any, path: str) -> Any:
         raise InputError(f"{path}: expected a finite number, found {value!r}.")
     if isinstance(value, bool) is not (kind is bool) or not isinstance(value, kind):
         names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-        raise InputError(f"{path}: expected {names.get(kind, kind)}, found {value!r}.")
+        raise InputError(
+            f"{path}: expected {names.get(kind, kind)}, found {value!r}.{_quoting(kind, value)}"
+        )
     return value
+
+
+def _quoting(kind: Any, value: Any) -> str:
+    """Tell whoever wrote a word that YAML takes for something else what to do."""
+    if kind is not str or value is None or isinstance(value, (list, dict)):
+        return ""
+    if isinstance(value, bool):
+        return " YAML reads yes, no, on and off so: put the word in quotation marks."
+    return " Put it in quotation marks."

@@ -10,16 +10,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from fewcase.study.errors import InputError
-from fewcase.study.fields import nearest, read_section, setting
+from fewcase.study.fields import is_one_of, nearest, read_section, setting
 from fewcase.study.recipe import FACTORS, Recipe, name_of, read_recipe
 from fewcase.study.settings import ImageOptions, SignalOptions, TrainingOptions
 from fewcase.study.sources import SOURCES
-from fewcase.study.splits import SplitOptions
+from fewcase.study.splits import HeldOut, SplitOptions
 from fewcase.study.targets import read_target
 
 LAYOUTS = ("grid", "sweep", "sites")
 SPLIT_FACTORS = ("target", "scheme", "hold_out")
 WORD = re.compile(r"[A-Za-z0-9_]+")
+RESERVED_TARGETS = ("recordings", "window")
+RESERVED_EXPERIMENTS = ("labels",)
+"""Names of files that every study has beside those of its targets and experiments."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +174,9 @@ def read_study(config: Mapping[str, Any]) -> Study:
     for path, word in [("study.study", keys.study), ("study.preset", keys.preset)]:
         _check_word(word, path)
     _check_counts(keys)
+    _check_edges(keys)
     cohorts = {name: _read_cohort(name, values) for name, values in keys.cohorts.items()}
+    _check_data(keys, cohorts)
     target_cohorts, targets = _read_targets(keys, cohorts)
     planner = _Planner(keys, targets, target_cohorts)
     default = planner.arm({}, {}, "study.recipe")
@@ -206,10 +211,18 @@ def apply_preset(config: Mapping[str, Any]) -> dict[str, Any]:
     chosen = config.get("preset", "smoke")
     if not isinstance(presets, Mapping):
         raise InputError(f"study.presets: expected a mapping of presets, found {presets!r}.")
-    if chosen not in presets:
-        raise InputError(f"study.preset: no preset {chosen!r}.{nearest(str(chosen), presets)}")
+    if not is_one_of(chosen, presets):
+        remedy = nearest(str(chosen), presets)
+        if not presets:
+            remedy = " Name it, though it may change nothing: presets: {smoke: {}}."
+        raise InputError(f"study.preset: no preset {chosen!r}.{remedy}")
+    where = f"study.presets.{chosen}"
+    over = presets[chosen] or {}
+    for key in ("preset", "presets"):
+        if isinstance(over, Mapping) and key in over:
+            raise InputError(f"{where}.{key}: a preset chooses no other; drop this key.")
     base = {key: value for key, value in config.items() if key != "presets"}
-    return _merged(base, presets[chosen] or {}, f"study.presets.{chosen}")
+    return _merged(base, over, where)
 
 
 def _merged(base: Mapping[str, Any], over: Any, where: str) -> dict[str, Any]:
@@ -250,12 +263,40 @@ def _check_counts(keys: StudyKeys) -> None:
         )
 
 
+def _check_edges(keys: StudyKeys) -> None:
+    edges = [
+        ("signal.fhr", keys.signal.fhr_low, keys.signal.fhr_high),
+        ("images.fhr", keys.images.fhr_low, keys.images.fhr_high),
+        ("images.uc", keys.images.uc_low, keys.images.uc_high),
+    ]
+    for name, low, high in edges:
+        if not low < high:
+            raise InputError(
+                f"study.{name}_low: {low:g} is not below {name}_high, {high:g}; exchange or mend "
+                "them."
+            )
+
+
+def _check_data(keys: StudyKeys, cohorts: Mapping[str, Cohort]) -> None:
+    for name, cohort in cohorts.items():
+        if not (cohort.is_simulated or keys.data or getattr(cohort.options, "folder", None)):
+            raise InputError(
+                f"study.data: {keys.data!r}, but cohort {name!r} is read from files. Give their "
+                "folder in the study file or on the command line: --config data=FOLDER"
+            )
+
+
+def _check_reserved(name: str, reserved: tuple[str, ...], path: str) -> None:
+    if name in reserved:
+        raise InputError(f"{path}: the results have {name!r} of their own; choose another name.")
+
+
 def _read_cohort(name: str, values: Mapping[str, Any]) -> Cohort:
     where = f"study.cohorts.{name}"
     _check_word(name, where)
     values = dict(values)
     source = values.pop("source", None)
-    if source not in SOURCES:
+    if not is_one_of(source, SOURCES):
         raise InputError(f"{where}.source: no source {source!r}.{nearest(str(source), SOURCES)}")
     return Cohort(name, source, read_section(SOURCES[source], values, where))
 
@@ -263,15 +304,18 @@ def _read_cohort(name: str, values: Mapping[str, Any]) -> Cohort:
 def _read_targets(
     keys: StudyKeys, cohorts: Mapping[str, Cohort]
 ) -> tuple[dict[str, str], dict[str, Any]]:
+    if not cohorts:
+        raise InputError("study.cohorts: no cohort. Name at least one, with its `source`.")
     of_cohort, targets = {}, {}
     for name, values in keys.targets.items():
         where = f"study.targets.{name}"
         _check_word(name, where)
+        _check_reserved(name, RESERVED_TARGETS, where)
         values = dict(values)
         cohort = values.pop("cohort", None)
         if cohort is None and len(cohorts) == 1:
             cohort = next(iter(cohorts))
-        if cohort not in cohorts:
+        if not is_one_of(cohort, cohorts):
             raise InputError(
                 f"{where}.cohort: no cohort {cohort!r}.{nearest(str(cohort), cohorts)}"
             )
@@ -291,14 +335,25 @@ class _Planner:
         self.keys = keys
         self.targets = targets
         self.hold_outs = {"none": (), **keys.hold_out}
-        for name in self.hold_outs:
-            _check_word(name, f"study.hold_out.{name}")
+        for name, parts in keys.hold_out.items():
+            self._check_hold_out(name, parts, f"study.hold_out.{name}")
         self.arms: dict[str, Recipe] = {}
         self.splits: dict[str, SplitOptions] = {}
+
+    @staticmethod
+    def _check_hold_out(name: str, parts: tuple[dict[str, Any], ...], where: str) -> None:
+        _check_word(name, where)
+        if name == "none":
+            raise InputError(f"{where}: none holds out nothing; choose another name.")
+        if not parts:
+            raise InputError(f"{where}: the list is empty; name a site, as in [{{site: north}}].")
+        for i, part in enumerate(parts):
+            read_section(HeldOut, part, f"{where}[{i}]")
 
     def experiment(self, name: str, values: Mapping[str, Any]) -> Experiment:
         where = f"study.experiments.{name}"
         _check_word(name, where)
+        _check_reserved(name, RESERVED_EXPERIMENTS, where)
         spec = read_section(ExperimentKeys, values, where)
         vary = {factor: self._levels(factor, v, f"{where}.vary") for factor, v in spec.vary.items()}
         arms = [
@@ -321,14 +376,25 @@ class _Planner:
             raise InputError(f"{where}.{factor}: no such factor.{nearest(factor, known)}")
         if not isinstance(values, (list, tuple)) or not values:
             raise InputError(f"{where}.{factor}: expected a list of values, found {values!r}.")
-        return list(values)
+        # A number that YAML takes for text, such as 1e-4, is a number in tables and figures too.
+        return [
+            getattr(read_section(Recipe, {factor: value}, where), factor)
+            if isinstance(value, str) and factor in FACTORS
+            else value
+            for value in values
+        ]
 
     def arm(self, fix: Mapping[str, Any], varied: Mapping[str, Any], where: str) -> ArmInSplit:
         known = (*FACTORS, *SPLIT_FACTORS)
         for key in (*fix, *varied):
             if key not in known:
                 raise InputError(f"{where}.{key}: no such factor.{nearest(key, known)}")
-        factors = {**self.keys.recipe, **fix, **varied}
+        factors: dict[str, Any] = {}
+        for layer in (self.keys.recipe, fix, varied):
+            if "model" in layer:
+                # Options belong to their model: another one must not inherit them.
+                factors.pop("model_options", None)
+            factors.update(layer)
         split = {key: factors.pop(key) for key in SPLIT_FACTORS if key in factors}
         recipe = read_recipe(factors, where)
         name = name_of(recipe)
@@ -349,9 +415,10 @@ class _Planner:
                 raise InputError(f"study.split.target: choose one of {sorted(self.targets)}.")
             chosen["target"] = next(iter(self.targets))
         for key, known in [("target", self.targets), ("hold_out", self.hold_outs)]:
-            if chosen[key] not in known:
+            if not is_one_of(chosen[key], known):
+                named = where if key in varied else "study.split"
                 raise InputError(
-                    f"{where}: {key} {chosen[key]!r} is not in the study's "
+                    f"{named}: {key} {chosen[key]!r} is not in the study's "
                     f"{key + 's' if key == 'target' else key}.{nearest(str(chosen[key]), known)}"
                 )
         name = "{target}-{scheme}-{hold_out}".format(**chosen)

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from fewcase.study.errors import InputError
-from fewcase.study.fields import read_section, setting
+from fewcase.study.fields import nearest, read_section, setting
 
 AUGMENTATIONS = ("none", "cutout", "slit_cutout", "cutmix", "slit_cutmix")
 BASELINES = ("block10", "moving10", "figo", "nichd")
+WEIGHTS = ("imagenet", "none")
 CLASSICAL_MODELS = ("logistic",)
 CLASSICAL_FACTORS = ("model", "model_options", "neg_per_pos", "bags")
 
@@ -125,6 +126,11 @@ def read_recipe(values: Mapping[str, Any], where: str) -> Recipe:
         values["model"] = options.pop("name")
         values["model_options"] = options
     recipe = read_section(Recipe, values, where)
+    if recipe.weights not in WEIGHTS and not recipe.weights.endswith(".safetensors"):
+        raise InputError(
+            f"{where}.weights: {recipe.weights!r} is neither imagenet nor none nor a .safetensors "
+            f"file.{nearest(recipe.weights, WEIGHTS)}"
+        )
     if recipe.is_classical:
         # Factors of images and of optimisation say nothing about a model fitted to features.
         kept = {key: getattr(recipe, key) for key in CLASSICAL_FACTORS}
@@ -137,7 +143,8 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
     return dataclasses.asdict(recipe)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return a factor's value as names give it; different values have different texts."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -153,7 +160,7 @@ def name_of(recipe: Recipe) -> str:
     ``vit_small_patch16_224+slit_cutmix+fhr_cutoff=5``
     """
     parts = [recipe.model]
-    parts += [f"{key}={_text(value)}" for key, value in sorted(recipe.model_options.items())]
+    parts += [f"{key}={text_of(value)}" for key, value in sorted(recipe.model_options.items())]
     for field in dataclasses.fields(Recipe):
         value = getattr(recipe, field.name)
         if field.name in ("model", "model_options") or value == field.default:
@@ -164,7 +171,7 @@ def name_of(recipe: Recipe) -> str:
             # A path is no part of a file name: its last word names it.
             parts.append(f"weights={value.replace(chr(92), '/').rsplit('/', 1)[-1]}")
         else:
-            parts.append(f"{field.name}={_text(value)}")
+            parts.append(f"{field.name}={text_of(value)}")
     return "+".join(
         "".join(c if c.isalnum() or c in "._=-" else "_" for c in part) for part in parts
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from fewcase.study.errors import InputError
 from fewcase.study.fields import setting
+from fewcase.study.spelling import plain_name
 
 SCHEMES = ("patient", "image")
 
@@ -29,6 +30,7 @@ class HeldOut:
     until: Any = setting(None, help="Last day held out, as 2018, 2018-04 or 2018-04-30.")
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "site", plain_name(self.site))
         object.__setattr__(self, "since", self._day("since", self.since))
         object.__setattr__(self, "until", self._day("until", self.until))
         if self.since and self.until and self.since > self.until:

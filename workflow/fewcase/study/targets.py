@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from fewcase.study.errors import InputError
-from fewcase.study.fields import nearest, read_section, setting
+from fewcase.study.fields import is_one_of, nearest, read_section, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ def read_target(values: Any, where: str) -> Target:
     if not isinstance(values, dict):
         raise InputError(f"{where}: expected a mapping with the key 'rule', found {values!r}.")
     name = values.get("rule")
-    if name not in TARGETS:
+    if not is_one_of(name, TARGETS):
         raise InputError(f"{where}.rule: no rule {name!r}.{nearest(str(name), TARGETS)}")
     target = read_section(TARGETS[name], values, where)
     if isinstance(target, AnyOf):
