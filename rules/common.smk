@@ -21,8 +21,12 @@ from fewcase.study.models import check_models
 from fewcase.study.names import channels_of, sampling_of
 from fewcase.study.plan import read_study
 from fewcase.study.recipe import resolved
+from fewcase.study.yaml_file import check_keys_stand_once
 
 try:
+    if workflow.is_main_process:
+        for path in workflow.configfiles:
+            check_keys_stand_once(Path(path))
     study = read_study(config)
     if workflow.is_main_process:
         check_models(study.arms)

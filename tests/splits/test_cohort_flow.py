@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fewcase.data.files import read_table, write_table
 from fewcase.splits.cohort import make_cohort
 from fewcase.splits.flow import REFUSAL_COLUMNS, STEPS, make_flow
@@ -15,8 +18,6 @@ from fewcase.splits.folds import read_split
 from fewcase.splits.sampling import bag_rows, read_samples
 from fewcase.study.errors import InputError
 from fewcase.study.targets import read_target
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 TARGET = read_target({"rule": "below", "column": "ph", "threshold": 7.15}, "target")
 WORKFLOW = Path(__file__).parents[2] / "workflow"
@@ -209,7 +210,8 @@ def test_the_four_stages_run_one_after_the_other(cohort, tmp_path):
     sampling = json.dumps({"neg_per_pos": 2, "bags": 2})
     stages = [
         "cohort.py --records records.parquet --examples examples.parquet --quality quality.parquet"
-        " --max-missing 0.5 --out c/examples.parquet --out-refused c/unlabelled.parquet --target",
+        " --max-missing 0.5 --out c/examples.parquet --out-digest c/examples.hash"
+        " --out-refused c/unlabelled.parquet --target",
         "flow.py --records records.parquet --examples c/examples.parquet --rejected ingest.parquet"
         " signal.parquet c/unlabelled.parquet --out-rejected c/rejected.parquet"
         " --out-flow c/flow.csv --target",

@@ -4,10 +4,11 @@ import itertools
 
 import numpy as np
 import pandas as pd
-from fewcase.splits.dealing import deal_groups
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
+
+from fewcase.splits.dealing import deal_groups
 
 few = settings(max_examples=60, deadline=None)
 

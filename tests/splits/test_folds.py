@@ -7,14 +7,15 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fewcase.ingest.ctg_table import read_ctg_table
 from fewcase.splits import folds
 from fewcase.study.errors import InputError
 from fewcase.study.fields import read_section
 from fewcase.study.sources import CtgTable
 from fewcase.study.splits import HeldOut, SplitOptions
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 OPTIONS = SplitOptions(target="apgar", folds=5, inner_folds=4)
 

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+
 from fewcase.data.files import read_table, table_metadata, write_table
 from fewcase.splits import folds
 from fewcase.splits.sampling import bag_rows, draw_samples, read_samples, write_samples

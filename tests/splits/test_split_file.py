@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+
 from fewcase.data.files import read_table, table_metadata, write_table
 from fewcase.splits.folds import make_split, read_facts, read_split, write_split
 from fewcase.study.errors import InputError

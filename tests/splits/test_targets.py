@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+
 from fewcase.splits.targets import apply_target
 from fewcase.study.errors import InputError
 from fewcase.study.targets import read_target

@@ -45,7 +45,7 @@ def cohort(folder: Path, source: str, options: dict) -> tuple[pd.DataFrame, pd.D
         stage(
             "cohort", records=records, examples=window / "examples.parquet",
             quality=window / "quality.parquet", target=TARGET, max_missing=0.5,
-            out=examples, out_refused=unlabelled,
+            out=examples, out_digest=folder / "examples.hash", out_refused=unlabelled,
         ),
         stage(
             "flow", records=records, examples=examples, target=TARGET,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from workspace import STUDY, Workspace, write_recordings
 
 STAND_IN = """#!{python}

@@ -21,6 +21,7 @@ from fewcase.data.files import atomic_path, read_table, write_digest, write_tabl
 from fewcase.data.resampling import resample
 from fewcase.data.validation import NUMERIC_OUTCOMES, TEXT_OUTCOMES, problem_of
 from fewcase.study.errors import InputError
+from fewcase.study.spelling import plain_name
 
 STORE_HZ = 4.0
 """Sampling rate of the signal store, samples per second."""
@@ -41,6 +42,7 @@ class Recording:
         Name, unique within the cohort.
     patient, site
         Who and where; a patient's name must differ between sites unless it is the same person.
+        These three are kept as `fewcase.study.spelling.plain_name` spells them.
     date
         Of the delivery or the recording, without a time zone; None where unknown.
     fhr
@@ -54,6 +56,8 @@ class Recording:
         By column of ``records.parquet``; None or NaN where unknown.
     minutes_to_delivery
         From the end of the recording to delivery; NaN where unknown.
+    origin
+        Where it was read, such as a file and its row, for whoever has to mend it.
     """
 
     record: str
@@ -65,6 +69,15 @@ class Recording:
     sampling_hz: float
     outcomes: dict[str, float | str | None] = dataclasses.field(default_factory=dict)
     minutes_to_delivery: float = float("nan")
+    origin: str = ""
+
+    def __post_init__(self) -> None:
+        _spell_names(self)
+
+    @property
+    def where(self) -> str:
+        """The recording's name and where it was read, to begin a message with."""
+        return f"{self.origin}, {self.record}" if self.origin else self.record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +102,14 @@ class Refusal:
     stage: str
     reason: str
     detail: str
+
+    def __post_init__(self) -> None:
+        _spell_names(self)
+
+
+def _spell_names(item: Recording | Refusal) -> None:
+    for name in ("record", "patient", "site"):
+        object.__setattr__(item, name, plain_name(getattr(item, name)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -264,6 +285,7 @@ class _Row:
     start: int
     samples: int
     digest: str
+    where: str
 
 
 def _append(recording: Recording, store: _SignalWriter) -> _Row:
@@ -280,6 +302,7 @@ def _append(recording: Recording, store: _SignalWriter) -> _Row:
         start=store.append(block),
         samples=len(block),
         digest=hashlib.sha256(block.data).hexdigest(),
+        where=recording.where,
     )
 
 
@@ -305,7 +328,7 @@ def _without_duplicates(
         _refuse(
             row,
             "duplicate name",
-            f"{row.record}: {names[row.record]} recordings have this name, expected one.",
+            f"{row.where}: {names[row.record]} recordings have this name, expected one.",
         )
         for row in rows
         if names[row.record] > 1

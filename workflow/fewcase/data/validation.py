@@ -72,7 +72,7 @@ def _names(recording: Recording) -> _Problem:
     for name in ("record", "patient", "site"):
         value = getattr(recording, name)
         if not value.strip():
-            return f"blank {name}", f"{recording.record}: {name} is {value!r}, expected a name."
+            return f"blank {name}", f"{recording.where}: {name} is {value!r}, expected a name."
     return None
 
 
@@ -81,7 +81,7 @@ def _rate(recording: Recording) -> _Problem:
     if not (math.isfinite(rate) and SLOWEST_HZ <= rate <= FASTEST_HZ):
         return (
             "no sampling rate",
-            f"{recording.record}: the sampling rate is {rate!r} Hz, expected a number from "
+            f"{recording.where}: the sampling rate is {rate!r} Hz, expected a number from "
             f"{SLOWEST_HZ:g} to {FASTEST_HZ:g}.",
         )
     return None
@@ -92,13 +92,13 @@ def _lengths(recording: Recording) -> _Problem:
     if fhr != uc or len(fhr) != 1:
         return (
             "unequal lengths",
-            f"{recording.record}: FHR has {_extent(fhr)} and UC {_extent(uc)}, expected one row "
+            f"{recording.where}: FHR has {_extent(fhr)} and UC {_extent(uc)}, expected one row "
             "of samples each, as many of both.",
         )
     if fhr[0] < recording.sampling_hz:
         return (
             "empty signal",
-            f"{recording.record}: {fhr[0]} samples at {recording.sampling_hz:g} Hz, expected a "
+            f"{recording.where}: {fhr[0]} samples at {recording.sampling_hz:g} Hz, expected a "
             "second at least.",
         )
     return None
@@ -116,7 +116,7 @@ def _samples(recording: Recording) -> _Problem:
         if infinite.any():
             return (
                 "infinite samples",
-                f"{recording.record}: {name.upper()} has {infinite.sum()} infinite samples, the "
+                f"{recording.where}: {name.upper()} has {infinite.sum()} infinite samples, the "
                 f"first at index {infinite.argmax()}; expected finite numbers, or NaN for missing.",
             )
     return None
@@ -128,14 +128,14 @@ def _units(recording: Recording) -> _Problem:
     if beating.size == 0:
         return (
             "no heart rate",
-            f"{recording.record}: all {len(fhr)} samples of FHR are 0 or missing, expected a "
+            f"{recording.where}: all {len(fhr)} samples of FHR are 0 or missing, expected a "
             "heart rate in some.",
         )
     median = float(np.median(beating))
     if not LOWEST_MEDIAN_BPM <= median <= HIGHEST_MEDIAN_BPM:
         return (
             "wrong units",
-            f"{recording.record}: the median of FHR is {median:.4g}, expected "
+            f"{recording.where}: the median of FHR is {median:.4g}, expected "
             f"{LOWEST_MEDIAN_BPM:g} to {HIGHEST_MEDIAN_BPM:g} beats per minute"
             f"{_unit_hint(median)}.",
         )
@@ -175,7 +175,7 @@ def _expectation(name: str, low: float, high: float, whole: bool) -> str:
 
 
 def _impossible(recording: Recording, name: str, value: object, expected: str) -> _Problem:
-    return "impossible outcome", f"{recording.record}: {name} is {value!r}, expected {expected}."
+    return "impossible outcome", f"{recording.where}: {name} is {value!r}, expected {expected}."
 
 
 _CHECKS: tuple[Callable[[Recording], _Problem], ...] = (

@@ -22,7 +22,9 @@ class CsvError(Exception):
 
 def read_text(path: Path, encoding: str) -> str:
     """Return a file's text without a byte order mark; UnicodeDecodeError in a wrong encoding."""
-    return path.read_bytes().decode(encoding).removeprefix("\ufeff")
+    text = path.read_bytes().decode(encoding).removeprefix("\ufeff")
+    # Spreadsheets still save "CSV (Macintosh)", whose lines end in a carriage return alone.
+    return text if "\n" in text else text.replace("\r", "\n")
 
 
 def header_line(text: str) -> str:
@@ -46,8 +48,12 @@ def better_delimiter(line: str, wanted: Sequence[str], delimiter: str) -> str | 
     return best if counts[best] > counts[delimiter] else None
 
 
-def parse_texts(text: str, delimiter: str, columns: Sequence[str]) -> dict[str, list[str]]:
+def parse_texts(
+    text: str, delimiter: str, columns: Sequence[str], names: Sequence[str] | None = None
+) -> dict[str, list[str]]:
     """Return some columns of a table as texts, without blanks around them.
+
+    All columns are called as the header has them, or by `names`.
 
     Raises
     ------
@@ -56,7 +62,7 @@ def parse_texts(text: str, delimiter: str, columns: Sequence[str]) -> dict[str, 
     """
     import pyarrow as pa
 
-    names = split_header(header_line(text), delimiter)
+    names = names or split_header(header_line(text), delimiter)
     table = _parse(text, delimiter, names, dict.fromkeys(columns, pa.string()), ())
     return {name: [cell.strip() for cell in table[name].to_pylist()] for name in columns}
 

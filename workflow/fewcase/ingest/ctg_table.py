@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from fewcase.data.files import read_table
-from fewcase.data.recordings import Recording, Refusal
+from fewcase.data.recordings import SIGNAL_COLUMNS, Recording, Refusal
 from fewcase.data.validation import NUMERIC_OUTCOMES, TEXT_OUTCOMES
 from fewcase.ingest.csv_files import (
     DELIMITERS,
@@ -29,6 +29,7 @@ from fewcase.ingest.signal_files import SignalError, Signals, read_signals
 from fewcase.study.errors import InputError
 from fewcase.study.fields import nearest
 from fewcase.study.sources import CtgTable
+from fewcase.study.spelling import plain_name
 
 REQUIRED_COLUMNS = ("patient", "file")
 
@@ -46,6 +47,9 @@ KNOWN_COLUMNS = (
     "recording_end",
 )
 """Keys of the option ``columns``."""
+
+RESERVED_OUTCOMES = tuple(set(SIGNAL_COLUMNS).difference(KNOWN_COLUMNS))
+"""Columns of a record that its source does not name."""
 
 LONGEST_DISAGREEMENT = 0.05
 """Share of the time from recording_start to recording_end that the samples may miss it by."""
@@ -108,6 +112,11 @@ def _check_options(options: CtgTable) -> None:
     for key in options.outcomes:
         if key in KNOWN_COLUMNS:
             raise InputError(f"{where}.outcomes.{key}: name this column under columns instead.")
+        if key in RESERVED_OUTCOMES:
+            raise InputError(
+                f"{where}.outcomes.{key}: every record has a column of this name; call "
+                f"{options.outcomes[key]!r} something else."
+            )
     if ("site" in options.columns) == (options.site is not None):
         raise InputError(
             f"{where}: give the hospital either as columns.site (a column of the table) or as "
@@ -126,6 +135,13 @@ def _check_options(options: CtgTable) -> None:
             f"{where}.signal_columns: expected the keys fhr and uc, found "
             f"{sorted(options.signal_columns)}."
         )
+    try:
+        "".encode(options.encoding)
+    except LookupError:
+        raise InputError(
+            f"{where}.encoding: {options.encoding!r} is no encoding."
+            f"{nearest(options.encoding, _ENCODINGS)}"
+        ) from None
     for key in ("delimiter", "signal_delimiter"):
         if len(getattr(options, key)) != 1:
             raise InputError(
@@ -137,18 +153,20 @@ def _check_options(options: CtgTable) -> None:
 def _read_metadata(path: Path, options: CtgTable) -> dict[str, list[Any]]:
     """Read the columns of the table, cells as they are, and check that those named are there."""
     wanted = [*options.columns.values(), *options.outcomes.values()]
-    if path.suffix.lower() == ".parquet":
-        table = read_table(path)
-        _check_columns(path, list(table.columns), wanted)
-        return {column: table[column].tolist() for column in wanted}
     if not path.is_file():
         raise InputError(
             f"{path}: no such file. Set data= and the source's option table so that they name the "
             "metadata table."
         )
+    if path.suffix.lower() == ".parquet":
+        table = _read_parquet(path)
+        _check_columns(path, list(table.columns), wanted)
+        return {column: table[column].tolist() for column in wanted}
     text = _read_text(path, options.encoding)
     header = header_line(text)
-    found = split_header(header, options.delimiter)
+    # Config and table may write one name in two ways, which nobody could tell apart.
+    written = {plain_name(name): name for name in wanted}
+    found = [written.get(plain_name(n), n) for n in split_header(header, options.delimiter)]
     if not set(wanted) <= set(found):
         better = better_delimiter(header, wanted, options.delimiter)
         if better is not None:
@@ -158,7 +176,7 @@ def _read_metadata(path: Path, options: CtgTable) -> dict[str, list[Any]]:
             )
     _check_columns(path, found, wanted)
     try:
-        return parse_texts(text, options.delimiter, wanted)
+        return parse_texts(text, options.delimiter, wanted, names=found)
     except CsvError as error:
         raise InputError(
             f"{path}: {error}. Every row needs as many cells as the header; a cell that holds "
@@ -166,15 +184,26 @@ def _read_metadata(path: Path, options: CtgTable) -> dict[str, list[Any]]:
         ) from None
 
 
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        return read_table(path)
+    except InputError:
+        # Its remedy is for files that a stage made: this one must not be deleted.
+        raise InputError(
+            f"{path}: not a parquet table. Save it as one, or as CSV under a name in .csv."
+        ) from None
+
+
 def _read_text(path: Path, encoding: str) -> str:
+    with path.open("rb") as file:
+        beginning = file.read(4)
+    if beginning == b"PK\x03\x04":
+        raise InputError(f"{path}: an Excel or zip file. Save the table as CSV (UTF-8).")
     try:
         return read_text(path, encoding)
-    except LookupError:
-        raise InputError(
-            f"ctg_table.encoding: {encoding!r} is no encoding.{nearest(encoding, _ENCODINGS)}"
-        ) from None
-    except UnicodeDecodeError:
-        fitting = [name for name in _ENCODINGS if _decodes(path, name)]
+    except UnicodeError:
+        marked = ["utf-16"] if beginning[:2] in (b"\xff\xfe", b"\xfe\xff") else []
+        fitting = [name for name in (*marked, *_ENCODINGS) if _decodes(path, name)]
         remedy = f" It can be read with encoding: {fitting[0]}." if fitting else ""
         raise InputError(f"{path}: not text in the encoding {encoding!r}.{remedy}") from None
 
@@ -212,7 +241,13 @@ class _Row:
         own_name = self.text("record") or Path(self.text("file")).stem or f"row {number}"
         self.record = self._named(own_name)
 
+    @property
+    def where(self) -> str:
+        """The table and the number of the row, the first one below the header being 1."""
+        return self._where
+
     def _named(self, name: str) -> str:
+        name = plain_name(name).strip()
         if name and self.site and self._options.site_in_names:
             return f"{self.site}/{name}"
         return name
@@ -321,6 +356,7 @@ def _read_row(row: _Row, folder: Path, options: CtgTable) -> Recording:
         sampling_hz=rate,
         outcomes={name: row.value(name) for name in (*names, *options.outcomes)},
         minutes_to_delivery=minutes,
+        origin=row.where,
     )
 
 

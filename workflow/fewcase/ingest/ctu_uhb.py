@@ -84,14 +84,16 @@ def read_ctu_uhb(options: CtuUhb, data: Path) -> Iterator[Recording | Refusal]:
             minutes_to_delivery=minutes_to_delivery(
                 comments, len(signals.fhr), signals.sampling_hz
             ),
+            origin=f"{record}.hea",
         )
 
 
 def _list_records(folder: Path) -> list[Path]:
     """Return the records' paths without suffix: those that RECORDS lists, or all headers."""
     if not folder.is_dir():
+        found = "a file, expected a folder" if folder.exists() else "no such folder"
         raise InputError(
-            f"{folder}: no such folder. Set data= to the folder with the database's .hea and .dat "
+            f"{folder}: {found}. Set data= to the folder with the database's .hea and .dat "
             "files, or fetch them: python workflow/download.py --out FOLDER"
         )
     listing = folder / "RECORDS"

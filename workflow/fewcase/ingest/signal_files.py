@@ -116,8 +116,8 @@ def read_wfdb(record: Path, channels: Mapping[str, str]) -> Signals:
 
     header_file = record.with_name(record.name + ".hea")
     _require_file(header_file)
-    stated_rate = _stated_rate(header_file)
     try:
+        stated_rate = _stated_rate(header_file)
         header = wfdb.rdheader(str(record))
         _check_sizes(header, record)
         content = wfdb.rdrecord(str(record), physical=False)
@@ -213,7 +213,7 @@ def _read_csv(
         raise SignalError(
             "unreadable file", f"{path}: not text in the encoding {encoding!r}."
         ) from None
-    except CsvError as error:
+    except (CsvError, OSError) as error:
         raise SignalError("unreadable file", f"{path}: {error}.") from None
     return Signals(_as_float32(numbers[channels["fhr"]]), _as_float32(numbers[channels["uc"]]))
 
@@ -288,7 +288,12 @@ def _as_float32(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
 
 
 def _require_file(path: Path) -> None:
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except OSError as error:
+        # A name that no file can have, such as a remark in the column of file names.
+        raise SignalError("missing file", f"{path}: {error.strerror}.") from None
+    if not found:
         raise SignalError("missing file", f"{path}: no such file.")
 
 

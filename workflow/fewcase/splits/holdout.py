@@ -46,7 +46,8 @@ def held_out_rows(examples: pd.DataFrame, held_out: HeldOut) -> npt.NDArray[np.b
     if not at_site.any():
         raise InputError(
             f"hold_out: no example is of site {held_out.site!r}."
-            f"{nearest(held_out.site, set(examples['site']))}"
+            f"{nearest(held_out.site, set(examples['site']))} Or all of its recordings were "
+            "refused: rejected.parquet says why."
         )
     covered = covers(examples, held_out)
     if covered.any():
