@@ -33,7 +33,7 @@ def main(arguments: argparse.Namespace) -> None:
     samples = read_samples(arguments.sample, split)
     data = gather_run(split, samples, arguments.fold, recipe.bags)
     features = [read_table(path) for path in arguments.features]
-    outputs = fit_run(recipe, data, features)
+    outputs = fit_run(recipe, data, features, (arguments.seed, arguments.fold))
     paths = (arguments.weights, arguments.history, arguments.predictions, arguments.options)
     write_outputs(outputs, resolved(recipe), *paths)
 

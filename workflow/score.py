@@ -9,7 +9,6 @@ from pathlib import Path
 from fewcase.data import stage
 from fewcase.data.files import atomic_path
 from fewcase.evaluation.scores import (
-    UNITS,
     RunFile,
     describe_machines,
     expected_examples,
@@ -17,6 +16,7 @@ from fewcase.evaluation.scores import (
     score_arm,
 )
 from fewcase.study.errors import InputError
+from fewcase.study.words import UNITS
 
 
 def main(options: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """Train the network of one arm for one split, seed and fold, and predict its held-out examples."""
 
 import argparse
+import hashlib
 import json
 import logging
 import os
@@ -42,6 +43,9 @@ parser.add_argument("--code", required=True, help="digest of the code, kept in t
 for output in ("weights", "history", "predictions", "options"):
     parser.add_argument(f"--{output}", type=Path, required=True, help="output file")
 
+# What of the section `training` the result depends on.
+RESULT_KEYS = ("threads", "precision", "compile", "channels_last")
+
 
 def main(arguments: argparse.Namespace) -> None:
     log = logging.getLogger("fewcase")
@@ -57,23 +61,33 @@ def main(arguments: argparse.Namespace) -> None:
         "fold": arguments.fold,
         "examples": data.digest(),
         "images": [read_json(path.with_suffix(".hash"))["content"] for path in arguments.images],
-        "precision": options.precision,
-        "threads": options.threads,
+        "weights": digest_of(recipe.weights),
+        "window_minutes": arguments.window_minutes,
+        "options": {key: getattr(options, key) for key in RESULT_KEYS},
     }
     resume = ResumeFolder(
         arguments.state, identity, arguments.code, options.ignore_code_change, log
     )
     devices = name_devices(os.environ.get("CUDA_VISIBLE_DEVICES"), torch.cuda.device_count())
     locks = Path(tempfile.gettempdir()) / "fewcase-devices"
-    with take_device(devices, locks, log, scheduled="SLURM_JOB_ID" in os.environ) as device:
+    with take_device(devices, locks, log, os.environ.get("SLURM_JOB_ID")) as device:
         prepare_torch(options.threads, device)
         seed = seed_of(arguments.seed, arguments.fold)
         outputs = train(
             recipe, options, data, images, seed, device, resume, log, arguments.window_minutes
         )
+    outputs.about["code"] = resume.codes
     paths = (arguments.weights, arguments.history, arguments.predictions, arguments.options)
     write_outputs(outputs, resolved(recipe), *paths)
     resume.delete()
+
+
+def digest_of(weights: str) -> str | None:
+    """Return the hash of a local file of weights; None for weights of another kind."""
+    if not Path(weights).is_file():
+        return None
+    with open(weights, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_options(arguments: argparse.Namespace) -> TrainingOptions:

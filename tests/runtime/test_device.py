@@ -95,19 +95,20 @@ def test_visible_devices_are_named_by_place_and_known_by_entry():
     assert name_devices("1,-1,2", 1) == [Device("cuda:0", "1")]
 
 
-def test_the_scheduler_s_device_is_taken_as_it_is_even_if_another_job_s_has_its_number(tmp_path):
+def test_devices_of_one_number_in_two_allocations_do_not_block_each_other(tmp_path):
     own = name_devices("0", 1)
     with (
         take_device(own, tmp_path, LOG),
-        take_device(own, tmp_path, LOG, scheduled=True) as name,
+        take_device(own, tmp_path, LOG, allocation="17") as one,
+        take_device(own, tmp_path, LOG, allocation="18") as other,
     ):
-        assert name == "cuda:0"
+        assert one == other == "cuda:0"
 
 
 def test_jobs_inside_one_allocation_of_two_devices_take_one_each(tmp_path):
     both = name_devices("0,1", 2)
     with (
-        take_device(both, tmp_path, LOG, scheduled=True) as first,
-        take_device(both, tmp_path, LOG, scheduled=True) as second,
+        take_device(both, tmp_path, LOG, allocation="17") as first,
+        take_device(both, tmp_path, LOG, allocation="17") as second,
     ):
         assert {first, second} == {"cuda:0", "cuda:1"}

@@ -121,3 +121,17 @@ def test_a_missing_split_is_told_in_one_line(tmp_path):
     assert done.returncode == 1
     assert "none.parquet" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_solver_that_draws_numbers_gives_the_same_model_for_the_same_seed():
+    from fewcase.models.classical import fit_logistic
+
+    random = np.random.default_rng(0)
+    features = random.normal(size=(60, 4))
+    labels = (features[:, 0] + random.normal(size=60) > 0).astype(np.int64)
+    options = {"solver": "saga", "max_iter": 20}
+    first, same, other = (
+        fit_logistic(features, labels, options, seed).coefficient for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, same)
+    assert not np.array_equal(first, other)

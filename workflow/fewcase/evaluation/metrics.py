@@ -1,4 +1,4 @@
-"""How well scores tell positives from negatives: ROC-AUC and its parts, average precision."""
+"""Average precision, and the placement values that a ROC-AUC and its variance are made of."""
 
 from __future__ import annotations
 
@@ -7,45 +7,16 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from fewcase.runtime.ranking import are_positive, midranks
+
 FloatArray = npt.NDArray[np.float64]
 
 
-def midranks(values: npt.ArrayLike) -> FloatArray:
-    """Return the 1-based rank of each value, ties sharing the mean of their ranks.
+def average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
+    """Return the mean, over the positives, of the precision at each one's score.
 
-    Parameters
-    ----------
-    values
-        Shape (n,), finite.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n,), float64; found by one sort.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    if values.size == 0:
-        return np.empty(0)
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-    behind = np.append(first[1:], values.size)
-    ranks = np.empty(values.size)
-    ranks[order] = np.repeat((first + 1 + behind) / 2, behind - first)
-    return ranks
-
-
-def _two_classes(labels: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    labels = np.asarray(labels)
-    if not np.isin(labels, (0, 1)).all():
-        raise ValueError(f"labels must be 0 or 1, found {np.unique(labels)[:5].tolist()}")
-    return labels.astype(bool)
-
-
-def roc_auc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Return the area under the ROC curve: how often a positive scores above a negative.
-
-    A tie counts one half. Takes the time of one sort.
+    Examples of one score enter together, so their order cannot matter. Chance level is the share
+    of positives.
 
     Parameters
     ----------
@@ -57,34 +28,9 @@ def roc_auc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     Returns
     -------
     float
-        NaN where one of the classes is absent.
-    """
-    positive = _two_classes(labels)
-    positives = int(positive.sum())
-    negatives = positive.size - positives
-    if positives == 0 or negatives == 0:
-        return float("nan")
-    rank_sum = midranks(scores)[positive].sum()
-    return float((rank_sum - positives * (positives + 1) / 2) / (positives * negatives))
-
-
-def average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Return the mean, over the positives, of the precision at each one's score.
-
-    Examples of one score enter together, so their order cannot matter. Chance level is the share
-    of positives.
-
-    Parameters
-    ----------
-    scores, labels
-        As for `roc_auc`.
-
-    Returns
-    -------
-    float
         NaN where there is no positive.
     """
-    positive = _two_classes(labels)
+    positive = are_positive(labels)
     if not positive.any():
         return float("nan")
     scores = np.asarray(scores, dtype=np.float64)
@@ -147,7 +93,7 @@ def placements(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Placements:
     Sun and Xu, IEEE Signal Processing Letters 21, 2014.
     """
     scores = np.atleast_2d(np.asarray(scores, dtype=np.float64))
-    positive = _two_classes(labels)
+    positive = are_positive(labels)
     m = int(positive.sum())
     n = positive.size - m
     if m == 0 or n == 0:

@@ -18,11 +18,11 @@ from fewcase.evaluation.intervals import (
     mean_over_folds,
     undefined,
 )
-from fewcase.evaluation.metrics import FloatArray, average_precision, roc_auc
+from fewcase.evaluation.metrics import FloatArray, average_precision
+from fewcase.runtime.ranking import roc_auc
 from fewcase.study.errors import InputError
+from fewcase.study.words import ROLES, UNITS
 
-UNITS = ("example", "parent", "patient")
-ROLES = ("inner", "validation", "test")
 PREDICTION_COLUMNS = (
     "example",
     "parent",

@@ -47,6 +47,7 @@ def fit_logistic(
     features: npt.NDArray[np.float64],
     labels: npt.NDArray[np.int64],
     options: Mapping[str, Any] | None = None,
+    seed: int = 0,
 ) -> LogisticModel:
     """Fit a logistic regression with classes weighted to equal importance.
 
@@ -60,6 +61,8 @@ def fit_logistic(
         (n,), 0 or 1, both present.
     options
         Keyword arguments of `sklearn.linear_model.LogisticRegression`, such as ``C``.
+    seed
+        Of solvers that draw numbers, such as ``saga``.
 
     Raises
     ------
@@ -82,7 +85,7 @@ def fit_logistic(
     median = _medians(features)
     filled = np.where(np.isfinite(features), features, median)
     scaler = StandardScaler().fit(filled)
-    arguments = {"class_weight": "balanced", "max_iter": 1000, **options}
+    arguments = {"class_weight": "balanced", "max_iter": 1000, "random_state": seed, **options}
     fitted = LogisticRegression(**arguments).fit(scaler.transform(filled), labels)
     return LogisticModel(
         median=median,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -41,6 +42,9 @@ class ResumeFolder:
         Told about every state that is not taken, and why.
     """
 
+    #: Digests of all code that had a part in the training, the newest last.
+    codes: list[str]
+
     def __init__(
         self,
         folder: Path,
@@ -53,6 +57,7 @@ class ResumeFolder:
         # Through JSON and back, so that it compares equal to what is read (tuples become lists).
         self.identity = json.loads(json.dumps(dict(identity), sort_keys=True))
         self.code = code
+        self.codes = [code]
         self.ignore_code_change = ignore_code_change
         self.log = log
 
@@ -66,7 +71,7 @@ class ResumeFolder:
         from safetensors.torch import save_file
 
         content = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-        about = {"values": dict(values), "identity": self.identity, "code": self.code}
+        about = {"values": dict(values), "identity": self.identity, "codes": self.codes}
         about["checksum"] = _checksum(content, about)
         self.folder.mkdir(parents=True, exist_ok=True)
         current, previous, temporary = self._paths(name)
@@ -92,6 +97,9 @@ class ResumeFolder:
     def delete(self) -> None:
         """Remove the folder: the training has succeeded and its outputs are written."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            # Up to the first folder that holds the state of another training.
+            os.removedirs(self.folder.parent)
 
     def _paths(self, name: str) -> tuple[Path, Path, Path]:
         return (
@@ -128,13 +136,15 @@ class ResumeFolder:
                 "%s: of another training (%s differ); not resumed from.", path, ", ".join(changed)
             )
             return False
-        if about["code"] != self.code:
+        if about["codes"] != [self.code]:
             self.log.warning(
                 "%s: the code has changed since (training.ignore_code_change: %s); %s.",
                 path,
                 str(self.ignore_code_change).lower(),
                 "resuming all the same" if self.ignore_code_change else "starting again",
             )
+            if self.ignore_code_change:
+                self.codes = list(dict.fromkeys([*about["codes"], self.code]))
             return self.ignore_code_change
         return True
 

@@ -55,7 +55,7 @@ def take_device(
     devices: Sequence[Device],
     lock_folder: Path,
     log: logging.Logger,
-    scheduled: bool = False,
+    allocation: str | None = None,
     poll_seconds: float = 1.0,
 ) -> Iterator[str]:
     """Take one device for this process alone, and wait while others hold all of them.
@@ -71,10 +71,10 @@ def take_device(
         A folder of this machine, the same for all jobs on it, whichever study they belong to.
     log
         Says which device was taken, and that the job waits.
-    scheduled
-        Whether a scheduler (Slurm) started the job: one single device is then the job's own and
-        taken as it is. Of several, one is taken by its lock all the same, since the allocation may
-        hold several jobs.
+    allocation
+        The scheduler's name of what it gave out (Slurm's job id). Device 0 of one allocation may be
+        another GPU than device 0 of the next, so locks hold within an allocation only; the jobs
+        inside one share its devices by them.
     poll_seconds
         Time between two tries.
 
@@ -87,10 +87,8 @@ def take_device(
         log.info("No GPU is visible: running on the CPU.")
         yield CPU
         return
-    if scheduled and len(devices) == 1:
-        log.info("Running on %s, as the scheduler assigned it.", devices[0].name)
-        yield devices[0].name
-        return
+    if allocation is not None:
+        lock_folder = lock_folder / f"allocation-{allocation}"
     device, lock = _wait_for_one(devices, lock_folder, log, poll_seconds)
     try:
         log.info("Running on %s (device %s of this machine).", device.name, device.identity)

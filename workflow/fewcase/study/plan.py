@@ -16,8 +16,8 @@ from fewcase.study.settings import ImageOptions, SignalOptions, TrainingOptions
 from fewcase.study.sources import SOURCES
 from fewcase.study.splits import HeldOut, SplitOptions
 from fewcase.study.targets import read_target
+from fewcase.study.words import LAYOUTS, UNITS
 
-LAYOUTS = ("grid", "sweep", "sites")
 SPLIT_FACTORS = ("target", "scheme", "hold_out")
 WORD = re.compile(r"[A-Za-z0-9_]+")
 RESERVED_TARGETS = ("recordings", "window")
@@ -101,7 +101,7 @@ class StudyKeys:
         10, minimum=0, help="Parts of a training fold; one is kept for early stopping. 0: none."
     )
     unit: str = setting(
-        "example", choices=("example", "parent", "patient"), help="What a score is averaged over."
+        "example", choices=UNITS, help="What a score is averaged over."
     )
     cohorts: dict[str, dict[str, Any]] = setting(help="Sets of records by name.")
     targets: dict[str, dict[str, Any]] = setting(help="Rules that make a label from outcomes.")

@@ -22,7 +22,9 @@ from fewcase.training.outputs import (
 from fewcase.training.run_data import RunData
 
 
-def fit_run(recipe: Recipe, data: RunData, tables: Sequence[pd.DataFrame]) -> Outputs:
+def fit_run(
+    recipe: Recipe, data: RunData, tables: Sequence[pd.DataFrame], key: tuple[int, ...] = ()
+) -> Outputs:
     """Fit one logistic regression per bag and predict every scored example.
 
     Parameters
@@ -33,13 +35,16 @@ def fit_run(recipe: Recipe, data: RunData, tables: Sequence[pd.DataFrame]) -> Ou
         The rows of the run; two classes.
     tables
         Features by ``row``, see `join_features`.
+    key
+        Seed and fold: solvers that draw numbers are seeded by it and the bag.
     """
     names, features = join_features(tables, data.rows)
     scored, inner = data.scored_positions(), data.scored_positions("inner")
     weights, logits, history = [], [], []
     for bag, training in enumerate(data.bags):
         started = time.monotonic()
-        model = fit_logistic(features[training], data.labels[training], recipe.model_options)
+        seed = int(np.random.SeedSequence([*key, bag]).generate_state(1)[0])
+        model = fit_logistic(features[training], data.labels[training], recipe.model_options, seed)
         seconds = time.monotonic() - started
         # Two columns, so that the softmax of networks is the logistic function here.
         decided = np.stack([np.zeros(len(features)), model.logits(features)], axis=1)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fewcase.data.files import atomic_path, write_json, write_table
+from fewcase.runtime.ranking import roc_auc
 
 HISTORY_COLUMNS = (
     "bag",
@@ -99,18 +100,9 @@ def inner_score(
     log_total = np.logaddexp.reduce(wide, axis=1)
     loss = float((log_total - wide[np.arange(len(labels)), labels]).mean())
     if wide.shape[1] == 2:
-        return loss, _auc(wide[:, 1] - wide[:, 0], labels == 1)
+        return loss, roc_auc(wide[:, 1] - wide[:, 0], labels == 1)
     classes = range(wide.shape[1])
-    return loss, float(np.mean([_auc(wide[:, c] - log_total, labels == c) for c in classes]))
-
-
-def _auc(scores: npt.NDArray[np.float64], positive: npt.NDArray[np.bool_]) -> float:
-    """Return the share of (positive, negative) pairs in order, ties counting half."""
-    high, low = scores[positive], np.sort(scores[~positive])
-    if not len(high) or not len(low):
-        return float("nan")
-    below = np.searchsorted(low, high, side="left") + np.searchsorted(low, high, side="right")
-    return float(below.mean() / (2 * len(low)))
+    return loss, float(np.mean([roc_auc(wide[:, c] - log_total, labels == c) for c in classes]))
 
 
 def write_outputs(

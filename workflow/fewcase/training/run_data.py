@@ -12,8 +12,8 @@ from fewcase.data.files import content_digest
 from fewcase.splits.folds import inner_rows, test_rows, validation_rows
 from fewcase.splits.sampling import bag_rows
 from fewcase.study.errors import InputError
+from fewcase.study.words import ROLES
 
-ROLES = ("inner", "validation", "test")
 _SCORED_COLUMNS = ["row", "example", "parent", "patient", "site", "role", "test_set", "label"]
 
 
