@@ -4,8 +4,9 @@ import copy
 import re
 
 import pytest
+import yaml
 
-from workspace import STUDY, Workspace, write_recordings
+from workspace import REPOSITORY, STUDY, Workspace, write_recordings
 
 STUDIES = ["config.yaml", "studies/ctg.yaml", "studies/ctu_uhb.yaml", "studies/own_ctg.yaml"]
 
@@ -47,6 +48,27 @@ def test_a_given_study_is_not_merged_with_the_default_one(checkout: Workspace) -
 @pytest.mark.parametrize("profile", ["profiles/default", "profiles/gpu", "profiles/slurm"])
 def test_every_profile_plans_the_default_study(checkout: Workspace, profile: str) -> None:
     assert checkout.planned("--profile", profile)["train"] > 0
+
+
+def test_the_cluster_profile_sends_trainings_to_gpus_and_tries_again(checkout: Workspace) -> None:
+    printed = checkout.snakemake("-n", "--profile", "profiles/slurm")
+    jobs = re.findall(r"rule (\w+):\n((?:    .*\n)+)", printed)
+    partitions = {(rule, re.search(r"slurm_partition=(\w+)", text).group(1)) for rule, text in jobs}
+    assert ("train", "gpu") in partitions
+    assert ("score", "main") in partitions
+    profile = yaml.safe_load((checkout.folder / "profiles/slurm/profile.yaml").read_text())
+    assert profile["retries"] > 0
+
+
+def test_memory_doubles_at_each_attempt() -> None:
+    source = (REPOSITORY / "rules" / "common.smk").read_text()
+    function = re.search(r"def memory\(.*?\n\n\n", source, re.DOTALL).group(0)
+    scope: dict = {}
+    exec(function, scope)
+    asked = scope["memory"](1000)
+    assert [asked(None, attempt) for attempt in (1, 2, 3)] == [1000, 2000, 4000]
+    for path in (REPOSITORY / "rules").glob("*.smk"):
+        assert not re.search(r"mem_mb=\d", path.read_text()), path
 
 
 def test_gpu_jobs_ask_for_a_gpu_and_no_other_job_does(checkout: Workspace) -> None:

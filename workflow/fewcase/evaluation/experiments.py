@@ -13,8 +13,9 @@ import pandas as pd
 from fewcase.evaluation.text import factor_value
 from fewcase.study.errors import InputError
 from fewcase.study.fields import nearest
+from fewcase.study.recipe import CLASSICAL_FACTORS, CLASSICAL_MODELS, FACTORS
+from fewcase.study.words import LAYOUTS
 
-LAYOUTS = ("grid", "sweep", "sites", "list")
 NUMBERS = (
     "value",
     "sd",
@@ -26,6 +27,7 @@ NUMBERS = (
     "positives",
     "negatives",
 )
+MACHINE = ("weights", "precision", "device")
 TEST_SETS = ("test", "external", "temporal")
 PUBLISHED = ("cv_mean", "cv_sd", "test")
 
@@ -39,10 +41,26 @@ class Arm:
     factors: dict[str, Any]
     leaky: bool
 
+    @property
+    def is_classical(self) -> bool:
+        """Whether it is fitted to features: weights, augmentation and the like are not its own."""
+        return self.arm.partition("+")[0] in CLASSICAL_MODELS
+
+    def level(self, factor: str) -> str:
+        """Return the level of a factor in words, empty where it says nothing about this arm."""
+        if factor not in self.factors:
+            return ""
+        if self.is_classical and factor in FACTORS and factor not in CLASSICAL_FACTORS:
+            return ""
+        return factor_value(self.factors[factor])
+
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What `tabulate_experiment.py` is asked to show."""
+    """What `tabulate_experiment.py` is asked to show.
+
+    `vary` is for the figure alone: a table is laid out by what it holds.
+    """
 
     name: str
     title: str
@@ -68,10 +86,13 @@ class Experiment:
 
 
 def read_experiment(text: str) -> Experiment:
-    """Read an experiment from JSON, or from the file of that name.
+    """Read an experiment from JSON.
 
     Keys: name, title, layout, vary (lists of levels by factor), arms (each with arm, split,
     factors and, optionally, leaky), simulated, leaky (of all arms), published (path or null).
+
+    It comes on the command line: an arm takes some 150 bytes here and 70 for the path of its
+    scores, so the 128 KiB that Linux allows one argument, the shell's whole line, hold about 500.
 
     Raises
     ------
@@ -79,7 +100,6 @@ def read_experiment(text: str) -> Experiment:
         Where a key is missing or the layout unknown.
     """
     try:
-        text = text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8")
         values = json.loads(text)
         leaky = bool(values.get("leaky", False))
         arms = tuple(
@@ -96,8 +116,8 @@ def read_experiment(text: str) -> Experiment:
             simulated=bool(values["simulated"]),
             published=Path(published) if published else None,
         )
-    except (OSError, ValueError) as error:
-        raise InputError(f"--experiment: neither JSON nor a file of it ({error}).") from None
+    except ValueError as error:
+        raise InputError(f"--experiment: not JSON ({error}).") from None
     except (KeyError, TypeError) as error:
         raise InputError(f"--experiment: key {error} is missing or of the wrong type.") from None
     if experiment.layout not in LAYOUTS:
@@ -130,10 +150,10 @@ class Scores:
         parts = [pd.read_csv(path, keep_default_na=False, dtype=str) for path in files]
         table = pd.concat(parts, ignore_index=True)
         table[list(NUMBERS)] = table[list(NUMBERS)].apply(pd.to_numeric)
-        for column in ("weights", "precision", "device"):
+        for column in MACHINE:
             if column not in table:
                 table[column] = ""
-        return cls(table.fillna({"weights": "", "precision": "", "device": ""}))
+        return cls(table.fillna(dict.fromkeys(MACHINE, "")))
 
     def sets(self, arm: Arm) -> list[str]:
         """Return the names of the sets that an arm was scored on."""
@@ -150,9 +170,10 @@ class Scores:
         return self._rows.get((arm.arm, arm.split, name, statistic))
 
     def machine(self, arm: Arm) -> dict[str, str]:
-        """Return weights, precision and device of an arm."""
+        """Return weights, precision and device of an arm; a classical one has the last alone."""
         row = self.get(arm, self.sets(arm)[0], "auc_mean") or {}
-        return {key: row.get(key, "") for key in ("weights", "precision", "device")}
+        keys = ("device",) if arm.is_classical else ("weights", "precision", "device")
+        return {key: row.get(key, "") if key in keys else "" for key in MACHINE}
 
 
 def tabulate(experiment: Experiment, scores: Scores) -> pd.DataFrame:
@@ -167,12 +188,8 @@ def _columns_of(found: Mapping[str, Any] | None, names: Mapping[str, str]) -> di
 
 
 def _identity(experiment: Experiment, arm: Arm, scores: Scores) -> dict[str, Any]:
-    factors = {
-        name: factor_value(arm.factors[name]) if name in arm.factors else ""
-        for name in experiment.factors
-    }
     return {
-        **factors,
+        **{name: arm.level(name) for name in experiment.factors},
         "arm": arm.arm,
         "split": arm.split,
         "leaky": "yes" if arm.leaky else "no",
@@ -279,7 +296,7 @@ def _tabulate_sites(experiment: Experiment, scores: Scores) -> pd.DataFrame:
 
 
 def read_tabulated(
-    path: Path, *, name: str, title: str, layout: str, vary: Mapping[str, Any], simulated: bool
+    path: Path, *, name: str, title: str, layout: str, simulated: bool
 ) -> tuple[Experiment, pd.DataFrame]:
     """Read back the CSV file of an experiment, and what it shows of the experiment.
 
@@ -306,4 +323,4 @@ def read_tabulated(
         of_site = column in SITE_COLUMNS and column != "method"
         if of_site if layout == "sites" else _is_number(column):
             table[column] = pd.to_numeric(table[column])
-    return Experiment(name, title or name, layout, dict(vary), arms, simulated, None), table
+    return Experiment(name, title or name, layout, {}, arms, simulated, None), table

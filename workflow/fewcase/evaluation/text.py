@@ -48,7 +48,10 @@ def factor_title(factor: str) -> str:
 
 
 def factor_value(value: Any) -> str:
-    """Return a level of a factor in words; null is none, and a model's options follow its name."""
+    """Return a level of a factor in words; null is none, and a model's options follow its name.
+
+    ``{name: vit_small_patch16_224, depth: 4}`` reads ``vit_small_patch16_224 (depth 4)``.
+    """
     if value is None or value == "":
         return "none"
     if isinstance(value, bool):
@@ -56,9 +59,9 @@ def factor_value(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, dict):
-        rest = ", ".join(f"{key}={factor_value(v)}" for key, v in value.items() if key != "name")
+        rest = ", ".join(f"{plain(key)} {factor_value(v)}" for key, v in value.items() if key != "name")
         name = plain(value.get("name", ""))
-        return f"{name} ({rest})" if name and rest else name or rest
+        return f"{name} ({rest})" if name and rest else name or rest or "none"
     if isinstance(value, (list, tuple)):
         return ", ".join(factor_value(item) for item in value)
     return plain(value)

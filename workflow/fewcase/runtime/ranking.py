@@ -54,12 +54,14 @@ def roc_auc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     Returns
     -------
     float
-        NaN where one of the classes is absent.
+        NaN where one of the classes is absent, or a score is NaN.
     """
     positive = are_positive(labels)
     positives = int(positive.sum())
     negatives = positive.size - positives
-    if positives == 0 or negatives == 0:
+    scores = np.asarray(scores, dtype=np.float64)
+    # Sorting puts NaN last, so that a diverged network could seem to rank well.
+    if positives == 0 or negatives == 0 or np.isnan(scores).any():
         return float("nan")
     # Ranks are whole or half numbers, so their sum is exact and equal rankings have equal AUCs.
     rank_sum = midranks(scores)[positive].sum()

@@ -100,9 +100,7 @@ class StudyKeys:
     inner_folds: int = setting(
         10, minimum=0, help="Parts of a training fold; one is kept for early stopping. 0: none."
     )
-    unit: str = setting(
-        "example", choices=UNITS, help="What a score is averaged over."
-    )
+    unit: str = setting("example", choices=UNITS, help="What a score is averaged over.")
     cohorts: dict[str, dict[str, Any]] = setting(help="Sets of records by name.")
     targets: dict[str, dict[str, Any]] = setting(help="Rules that make a label from outcomes.")
     hold_out: dict[str, tuple[dict[str, Any], ...]] = setting(

@@ -16,7 +16,10 @@ class SignalOptions:
         "last", choices=("last", "first"), help="Which part of a recording is the window."
     )
     longest_zero_run_s: float = setting(
-        15.0, minimum=0, help="FHR of 0 for this long or longer is missing (rule 1)."
+        15.0,
+        minimum=0,
+        help="FHR of 0 for this long or longer is missing by rule 1; shorter zeros are by "
+        "rule 2. It matters to the quality table alone.",
     )
     fhr_low: float = setting(50.0, minimum=0, help="FHR at or below is missing, bpm (rule 2).")
     fhr_high: float = setting(200.0, minimum=1, help="FHR at or above is missing, bpm (rule 2).")
