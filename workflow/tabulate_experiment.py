@@ -35,7 +35,7 @@ if __name__ == "__main__":
         required=True,
         metavar="JSON",
         help="name, title, layout, vary, arms (arm, split, factors, leaky), simulated, leaky, "
-        "published; or a file of it",
+        "published",
     )
     parser.add_argument("--scores", type=Path, nargs="+", required=True, help="CSV of each arm")
     for name in ("csv", "md", "tex", "svg", "png"):

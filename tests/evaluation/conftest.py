@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from fewcase.data.files import write_table
+from fewcase.evaluation.experiments import Arm, Experiment, Scores
 from fewcase.evaluation.scores import RunFile, score_arm
 from fewcase.splits.folds import make_split, write_split
 from fewcase.splits.sampling import draw_samples, write_samples
@@ -136,3 +137,25 @@ def shared_study(make_study: Callable[..., FakeStudy]) -> FakeStudy:
 def small_study(make_study: Callable[..., FakeStudy]) -> FakeStudy:
     """Return a study as `shared_study`, whose files are the test's own."""
     return make_study(**SMALL)
+
+
+@pytest.fixture(scope="module")
+def university_c(make_study: Callable[..., FakeStudy]) -> tuple[Experiment, Scores]:
+    """Return one arm under three splits: all hospitals, `new` held out, and hospital C as a whole.
+
+    `new` holds out C's later years, a temporal test, and G, an external one.
+    """
+    held_out = {
+        "none": ({"A": 120, "C": 120, "G": 60}, None),
+        "new": ({"A": 120, "C": 120}, {"C": ("temporal", 60), "G": ("external", 60)}),
+        "university_c": ({"A": 120, "G": 60}, {"C": ("external", 180)}),
+    }
+    parts, arms = [], []
+    for name, (sites, held) in held_out.items():
+        split = f"apgar-patient-{name}"
+        study = make_study(sites=sites, held_out=held, folds=3, seeds=(0,))
+        parts.append(study.scored("vit", 1.0 + 0.5 * len(arms), split))
+        arms.append(Arm("vit", split, {"hold_out": name}, False))
+    vary = {"hold_out": list(held_out)}
+    plan = Experiment("sites", "Figure 4", "sites", vary, tuple(arms), True, None)
+    return plan, Scores(pd.concat(parts))

@@ -15,6 +15,7 @@ from PIL import Image
 
 from fewcase.evaluation.experiments import Arm, Experiment, Scores, tabulate
 from fewcase.evaluation.figures import COLOURS, LEAKY_COLOUR, draw, save, swept_factor
+from fewcase.evaluation.text import factor_value
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def texts(figure: Any) -> list[str]:
     return [item.get_text() for item in figure.findobj(matplotlib.text.Text)]
 
 
-@pytest.mark.parametrize("layout", ["sweep", "grid", "list"])
+@pytest.mark.parametrize("layout", ["sweep", "grid"])
 def test_the_same_numbers_give_the_same_bytes(
     sweep: tuple[Experiment, Any], tmp_path: Path, layout: str
 ) -> None:
@@ -78,12 +79,12 @@ def test_titles_say_simulated_and_leaky_ones_are_red(sweep: tuple[Experiment, An
 def test_hostile_names_are_drawn_as_they_are(sweep: tuple[Experiment, Any], tmp_path: Path) -> None:
     names = ["$\\frac{1}{", "<script>alert(1)</script>", "x" * 300, "\u202eevil\n%s{}"]
     table = sweep[1].assign(fhr_cutoff=names)
-    figure = draw(dataclasses.replace(sweep[0], layout="list", title="$\\oops$ & <b>"), table)
+    figure = draw(dataclasses.replace(sweep[0], layout="grid", title="$\\oops$ & <b>"), table)
     save(figure, tmp_path / "hostile.svg", tmp_path / "hostile.png")
     drawn = texts(figure)
     assert "$\\frac{1}{" in drawn
     assert "evil %s{}" in drawn
-    assert max(map(len, drawn)) < 100
+    assert max(len(line) for text in drawn for line in text.splitlines()) < 50
     assert b"<script" not in (tmp_path / "hostile.svg").read_bytes()
 
 
@@ -92,10 +93,98 @@ def test_a_table_without_test_set_or_values_is_drawn(
 ) -> None:
     scores = Scores(make_study(sites={"A": 80}).scored("vit"))
     arms = (Arm("vit", "split", {"fhr_cutoff": None}, False),)
-    for layout in ("sweep", "grid", "sites", "list"):
+    for layout in ("sweep", "grid", "sites"):
         plan = Experiment("x", "X", layout, {"fhr_cutoff": [None]}, arms, False, None)
         save(draw(plan, tabulate(plan, scores)), tmp_path / f"{layout}.png")
         assert (tmp_path / f"{layout}.png").stat().st_size > 2000
+
+
+def points(axes: Any, label: str) -> list[tuple[float, float]]:
+    """Return where the points of one entry of the legend stand, those without a value left out."""
+    found = [bars for bars in axes.containers if bars.get_label() == label]
+    marks = np.stack(found[0].lines[0].get_data(), axis=1)
+    return [(x, y) for x, y in marks.tolist() if np.isfinite(x)]
+
+
+def test_a_hospital_in_two_hold_outs_is_drawn_for_each(
+    university_c: tuple[Experiment, Scores],
+) -> None:
+    experiment, scores = university_c
+    axes = draw(experiment, tabulate(experiment, scores)).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "all hospitals",
+        "A",
+        "C\n(temporal test, new)",
+        "C\n(external test, university_c)",
+        "G\n(external test, new)",
+    ]
+    _, new, alone = experiment.arms
+    expected = [(new, "C"), (alone, "C"), (new, "G")]
+    values = [scores.get(arm, f"test-site:{s}", "auc_ensemble")["value"] for arm, s in expected]
+    assert [x for x, _ in points(axes, "held out")] == values
+    assert [round(y) for _, y in points(axes, "held out")] == [2, 3, 4]
+    assert [round(y) for _, y in points(axes, "within cross-validation")] == [0, 1, 2, 3, 4]
+
+
+VIT = {"name": "vit_small_patch16_224", "embed_dim": 192, "num_heads": 3}
+
+
+@pytest.mark.parametrize("vary", [("model",), ("target", "model"), ("model", "target")])
+def test_models_that_differ_at_the_end_of_a_long_name_are_drawn_apart(
+    sweep: tuple[Experiment, Any], vary: tuple[str, ...]
+) -> None:
+    levels = [factor_value({**VIT, "depth": depth}) for depth in (4, 6)]
+    arms = tuple(
+        Arm(f"a{i}", "split", {"model": levels[i % 2], "target": ["apgar", "ph"][i // 2]}, False)
+        for i in range(4 if len(vary) > 1 else 2)
+    )
+    arms = tuple(
+        dataclasses.replace(arm, factors={name: arm.factors[name] for name in vary}) for arm in arms
+    )
+    table = sweep[1].iloc[: len(arms)].drop(columns="fhr_cutoff")
+    for i, name in enumerate(vary):
+        table.insert(i, name, [arm.factors[name] for arm in arms])
+    plan = Experiment("x", "X", "grid", {name: [] for name in vary}, arms, False, None)
+    figure = draw(plan, table)
+    drawn = [text.replace("\n", " ") for text in texts(figure)]
+    assert all(level in drawn for level in levels)
+    lines = [line for text in texts(figure) for line in text.splitlines()]
+    assert max(map(len, lines)) <= 34
+    assert not any(line.endswith(("embed_dim", "num_heads", "depth")) for line in lines)
+    if len(vary) > 1:
+        assert {"apgar", "ph"} <= set(drawn)
+    assert len({round(y, 3) for bars in figure.axes[0].containers for y in heights(bars)}) == len(
+        arms
+    )
+
+
+def heights(bars: Any) -> list[float]:
+    return bars.lines[0].get_ydata().tolist()
+
+
+def test_a_classical_arm_has_a_row_of_its_own_and_no_series(sweep: tuple[Experiment, Any]) -> None:
+    factors = [("r", "none"), ("r", "cutmix"), ("logistic", "")]
+    arms = tuple(
+        Arm(m, "split", {"model": m, **({"augment": a} if a else {})}, False) for m, a in factors
+    )
+    table = sweep[1].iloc[:3].drop(columns="fhr_cutoff")
+    table.insert(0, "model", [model for model, _ in factors])
+    table.insert(1, "augment", [augment for _, augment in factors])
+    vary = {"model": ["r"], "augment": ["none", "cutmix"]}
+    figure = draw(Experiment("x", "X", "grid", vary, arms, False, None), table)
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["r", "logistic"]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["none", "CutMix"]
+    # The one dot of the classical arm stands in the middle of its row.
+    assert 1.0 in [y for bars in figure.axes[0].containers for y in heights(bars)]
+
+
+def test_an_arm_without_the_swept_factor_is_a_line_across(sweep: tuple[Experiment, Any]) -> None:
+    table = sweep[1].assign(model=["", "", "", "logistic"])
+    table["fhr_cutoff"] = ["none", "0", "5", ""]
+    arms = (*sweep[0].arms[:3], Arm("logistic", "split", {"model": "logistic"}, False))
+    figure = draw(dataclasses.replace(sweep[0], arms=arms), table)
+    across = [line for line in figure.axes[0].lines if line.get_label() == "logistic"]
+    assert [line.get_ydata()[0] for line in across] == [table["cv_mean"].iloc[3]]
 
 
 def test_colours_differ_in_lightness_too() -> None:

@@ -18,7 +18,8 @@ from fewcase.evaluation.intervals import (
     mean_over_folds,
     score_interval,
 )
-from fewcase.evaluation.metrics import placements, roc_auc
+from fewcase.evaluation.metrics import placements
+from fewcase.runtime.ranking import roc_auc
 
 
 def hanley_mcneil() -> tuple[np.ndarray, np.ndarray]:

@@ -49,6 +49,17 @@ def test_the_printed_table_shows_one_seed_and_its_ratio(files: Any) -> None:
     ratios = [row.cells[-1].text for row in table.rows if row.cells[0].text == AFTER]
     assert ratios == ["2.00"] * 5
     assert not table.leaky
+    assert table.notes[0] == (
+        "Folds are those of seed 0, first bag; the CSV file has all 3 seeds and all 2 bags."
+    )
+
+
+def test_one_seed_and_one_bag_are_not_spoken_of_in_the_plural(files: Any) -> None:
+    counts = count_labels(*([paths[0]] for paths in files))
+    one_bag = counts[counts["bag"] != 1]
+    assert lay_out_labels("L", one_bag).notes[0] == "Folds are those of seed 0, the only one."
+    two_bags = lay_out_labels("L", counts).notes[0]
+    assert two_bags == "Folds are those of seed 0, first bag; the CSV file has all 2 bags."
 
 
 def test_a_leaky_split_is_said_to_be(make_study: Callable[..., Any]) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from fewcase.data.files import write_json, write_table
+from fewcase.evaluation import report
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 HOSTILE = "<script>alert('1')</script>"
@@ -40,7 +41,7 @@ class Page(html.parser.HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
-        if tag not in ("meta", "img"):
+        if tag not in ("meta", "img", "wbr"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -190,6 +191,45 @@ def test_leaky_numbers_are_red_in_the_report(page: str) -> None:
     ]
     assert len(red) == 1
     assert f"{HOSTILE} (leaky)" in parsed.texts
+
+
+ARMS = """arm,model,model_options,weights,augment,epochs,bags
+vit_small_patch16_224+depth=4+embed_dim=192,vit_small_patch16_224,"{""depth"": 4, ""embed_dim"": 192}",none,cutmix,8,1
+lcnet_050,lcnet_050,{},none,none,8,1
+logistic,logistic,{},,,,1
+"""  # noqa: E501
+
+
+def test_the_appendix_lists_what_differs_and_gives_a_classical_arm_a_dash(tmp_path: Path) -> None:
+    path = tmp_path / "arms.csv"
+    path.write_text(ARMS)
+    differs, shared = report.arm_tables(path)
+    assert differs.columns == ("Arm", "Model", "Augmentation")
+    assert [[cell.text for cell in row.cells[1:]] for row in differs.rows] == [
+        ["vit_small_patch16_224 (depth 4, embed_dim 192)", "cutmix"],
+        ["lcnet_050", "none"],
+        ["logistic", "–"],
+    ]
+    assert "fitted to features" in differs.notes[0]
+    assert [[cell.text for cell in row.cells] for row in shared.rows] == [
+        ["Weights", "none"],
+        ["Epochs", "8"],
+        ["Bags", "1"],
+    ]
+
+
+def test_a_caption_speaks_of_a_test_set_only_where_there_is_one() -> None:
+    tested, not_tested = (pd.DataFrame({"test_auc": [value]}) for value in (0.7, float("nan")))
+    assert "test set" in report.caption_of("grid", tested)
+    assert "test set" not in report.caption_of("grid", not_tested)
+    assert "test set" not in report.caption_of("sweep", not_tested)
+
+
+def test_lines_of_the_page_break_between_factors_and_not_within_one() -> None:
+    assert str(report.breakable("vit+depth=4+<b>")) == "vit+<wbr>depth=4+<wbr>&lt;b&gt;"
+    shown = str(report.breakable("vit (depth 4, num_heads 3)"))
+    assert shown == "vit (depth\u00a04, num_heads\u00a03)"
+    assert report.breakable("training part, under-sampled") == "training part, under-sampled"
 
 
 def test_stages_refuse_mistakes_and_write_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -21,9 +22,11 @@ from fewcase.evaluation.experiments import (
     read_tabulated,
     tabulate,
 )
+from fewcase.evaluation.report import CAPTIONS
 from fewcase.evaluation.tables import LEAKY_NOTE, lay_out, to_latex, to_markdown
 from fewcase.evaluation.text import factor_value, for_latex, for_markdown, plain
 from fewcase.study.errors import InputError
+from fewcase.study.words import LAYOUTS
 
 HOSTILE = (
     '<script>alert("1")</script> | **x** _y_ `z` [a](b) $1$ \\end{table} 50% & #1 ~ ^ \u202eevil\n'
@@ -159,7 +162,9 @@ def test_text_is_escaped_character_by_character() -> None:
     assert plain("a\n\tb\u200f\u0007") == "a b"
     assert factor_value(None) == "none"
     assert factor_value(5.0) == "5"
-    assert factor_value({"name": "vit", "depth": 6}) == "vit (depth=6)"
+    assert factor_value({"name": "vit", "depth": 6, "act": None}) == "vit (depth 6, act none)"
+    assert factor_value({"depth": 6}) == "depth 6"
+    assert factor_value({}) == "none"
 
 
 def test_a_table_read_back_from_its_csv_looks_the_same(
@@ -169,7 +174,7 @@ def test_a_table_read_back_from_its_csv_looks_the_same(
     numbers = tabulate(experiment, scores)
     path = tmp_path / "grid.csv"
     numbers.to_csv(path, index=False)
-    facts = {"name": "grid", "title": "Augmentation", "vary": experiment.vary, "simulated": True}
+    facts = {"name": "grid", "title": "Augmentation", "simulated": True}
     back, table = read_tabulated(path, layout="grid", **facts)
     assert lay_out(back, table) == lay_out(experiment, numbers)
     with pytest.raises(InputError, match="not the table of experiment grid in layout sites"):
@@ -208,6 +213,186 @@ def test_sites_compare_cross_validation_with_held_out(make_study: Callable[..., 
     assert column(table, "CV AUC [95 %]")[1].text.startswith(f"{within:.3f} [")
 
 
+def test_a_hospital_in_two_hold_outs_has_a_row_for_each(
+    university_c: tuple[Experiment, Scores],
+) -> None:
+    """University C is a temporal test by its later years, and an external one as a whole."""
+    experiment, scores = university_c
+    table = lay_out(experiment, tabulate(experiment, scores))
+    rows = [[cell.text for cell in row.cells] for row in table.rows]
+    assert table.columns[:3] == ("Hospital", "Hold-out", "Test")
+    assert [row[:3] for row in rows] == [
+        ["all hospitals of the cross-validation", "–", "–"],
+        ["A", "–", "–"],
+        ["C", "new", "temporal"],
+        ["C", "university_c", "external"],
+        ["G", "new", "external"],
+    ]
+    whole, new, alone = experiment.arms
+    held_out = [cell.text for cell in column(table, "Held-out AUC [95 %]")]
+    for row, (arm, site) in enumerate([(new, "C"), (alone, "C"), (new, "G")], start=2):
+        expected = scores.get(arm, f"test-site:{site}", "auc_ensemble")["value"]
+        assert held_out[row].startswith(f"{expected:.3f} [")
+    assert len(set(held_out[2:])) == 3
+    within = [cell.text for cell in column(table, "CV AUC [95 %]")]
+    expected = scores.get(whole, "cv-site:C", "auc_pooled")["value"]
+    assert within[2] == within[3]
+    assert within[2].startswith(f"{expected:.3f} [")
+    assert within[4] != "–"
+
+
+def test_without_a_split_that_holds_nothing_out_each_has_its_own_cross_validation(
+    university_c: tuple[Experiment, Scores],
+) -> None:
+    experiment, scores = university_c
+    experiment = dataclasses.replace(experiment, arms=experiment.arms[1:])
+    table = lay_out(experiment, tabulate(experiment, scores))
+    rows = [[cell.text for cell in row.cells[:3]] for row in table.rows]
+    everywhere = "all hospitals of the cross-validation"
+    assert rows == [
+        [everywhere, "new", "–"],
+        [everywhere, "university_c", "–"],
+        ["A", "new", "–"],
+        ["A", "university_c", "–"],
+        ["C", "new", "temporal"],
+        ["C", "university_c", "external"],
+        ["G", "new", "external"],
+        ["G", "university_c", "–"],
+    ]
+    within = column(table, "CV AUC [95 %]")[4].text
+    expected = scores.get(experiment.arms[0], "cv-site:C", "auc_pooled")["value"]
+    assert within.startswith(f"{expected:.3f} [")
+
+
+def test_recipes_of_a_site_table_keep_apart(university_c: tuple[Experiment, Scores]) -> None:
+    experiment, scores = university_c
+    other = scores.table.assign(arm="vit+cutmix", value=scores.table["value"] / 2)
+    arms = [
+        dataclasses.replace(arm, arm=name, factors={**arm.factors, "augment": level})
+        for name, level in [("vit", "none"), ("vit+cutmix", "cutmix")]
+        for arm in experiment.arms
+    ]
+    both = dataclasses.replace(experiment, arms=tuple(arms))
+    table = lay_out(both, tabulate(both, Scores(pd.concat([scores.table, other]))))
+    assert [c.text for c in column(table, "Arm")] == ["none"] * 5 + ["CutMix"] * 5
+    values = [cell.text for cell in column(table, "Held-out AUC [95 %]")]
+    assert all(one != two for one, two in zip(values[2:5], values[7:], strict=True))
+    assert table.rows[5].starts_group
+
+
+VIT = {"name": "vit_small_patch16_224", "depth": 4, "embed_dim": 192, "num_heads": 3}
+VIT_SHOWN = "vit_small_patch16_224 (depth 4, embed_dim 192, num_heads 3)"
+
+
+@pytest.fixture(scope="module")
+def labels_compared(shared_study: Any) -> tuple[Experiment, Scores]:
+    """Two labels × three models: a reduced one by a mapping, a small one, a classical one."""
+    models = [(VIT, "vit+depth=4"), ("lcnet_050", "lcnet_050"), ("logistic", "logistic")]
+    parts, arms = [], []
+    for target, harder in [("apgar", 1.0), ("ph", 0.2)]:
+        for k, (model, arm) in enumerate(models):
+            split = f"{target}-patient-none"
+            scored = shared_study.scored(arm, harder * (k + 1), split)
+            if arm == "logistic":
+                scored = scored.assign(weights="none (fitted)", precision="")
+            parts.append(scored)
+            arms.append(Arm(arm, split, {"target": target, "model": model}, False))
+    vary = {"target": ["apgar", "ph"], "model": [model for model, _ in models]}
+    plan = Experiment("labels_compared", "Labels", "grid", vary, tuple(arms), True, None)
+    return plan, Scores(pd.concat(parts))
+
+
+def test_a_model_with_options_reads_as_words(labels_compared: tuple[Experiment, Scores]) -> None:
+    experiment, scores = labels_compared
+    table = lay_out(experiment, tabulate(experiment, scores))
+    assert [c.text for c in column(table, "Model")] == [VIT_SHOWN, "lcnet_050", "logistic"] * 2
+    assert f"| {VIT_SHOWN} |" in to_markdown(table)
+    assert VIT_SHOWN.replace("_", r"\_") in to_latex(table, "x")
+
+
+def test_a_latex_table_is_never_wider_than_its_column(
+    labels_compared: tuple[Experiment, Scores],
+) -> None:
+    experiment, scores = labels_compared
+    latex = to_latex(lay_out(experiment, tabulate(experiment, scores)), "x")
+    assert (
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{\begin{tabular}" in latex
+    )
+    assert r"\end{tabular}}" in latex
+    assert "graphicx" in latex.splitlines()[0]
+
+
+@pytest.mark.parametrize("vary", [("model", "augment"), ("target", "model")])
+def test_factors_stand_in_the_order_of_the_study_file_whatever_that_of_the_keys(
+    vary: tuple[str, str],
+) -> None:
+    """As the rule passes an experiment: a JSON object with its keys sorted."""
+    levels = [["z", "a"], ["y", "b", "c"]]
+    arms = [
+        {"arm": "a", "split": "s", "factors": dict(zip(vary, pair, strict=True))}
+        for pair in itertools.product(*levels)
+    ]
+    arms.append({"arm": "logistic", "split": "s", "factors": {"model": "logistic"}})
+    plan = {"vary": dict(zip(vary, levels, strict=True)), "arms": arms, "simulated": True}
+    text = json.dumps({"name": "n", "layout": "grid", **plan}, sort_keys=True)
+    assert read_experiment(text).factors == list(vary)
+
+
+def test_the_target_is_shown_and_arms_compete_under_one_target_only(
+    labels_compared: tuple[Experiment, Scores],
+) -> None:
+    experiment, scores = labels_compared
+    table = lay_out(experiment, tabulate(experiment, scores))
+    assert table.columns[:2] == ("Target", "Model")
+    assert [c.text for c in column(table, "Target")] == ["apgar"] * 3 + ["ph"] * 3
+    assert [row.starts_group for row in table.rows] == [False, False, False, True, False, False]
+    best = [False, False, True]
+    assert [c.best for c in column(table, "CV AUC, mean ± SD")] == best * 2
+    by_model = dataclasses.replace(
+        experiment,
+        vary=dict(reversed(experiment.vary.items())),
+        arms=tuple(
+            dataclasses.replace(arm, factors=dict(reversed(arm.factors.items())))
+            for arm in sorted(experiment.arms, key=lambda arm: arm.arm)
+        ),
+    )
+    table = lay_out(by_model, tabulate(by_model, scores))
+    assert table.columns[:2] == ("Model", "Target")
+    assert not any(c.best for c in column(table, "CV AUC, mean ± SD"))
+
+
+@pytest.mark.parametrize("said", [{}, {"augment": "cutmix", "weights": "none"}])
+def test_a_classical_arm_has_no_weights_and_no_augmentation(
+    shared_study: Any, said: dict[str, str]
+) -> None:
+    networks = {("resnet18", "none"): "r", ("resnet18", "cutmix"): "r+cutmix"}
+    weights = dict(zip(networks.values(), ["imagenet", "none"], strict=True))
+    fitted = {"weights": "none (fitted)", "precision": "", "device": "CPU"}
+    parts = [shared_study.scored(arm).assign(weights=name) for arm, name in weights.items()]
+    parts.append(shared_study.scored("logistic").assign(**fitted))
+    plan = grid(networks)
+    classical = Arm("logistic", "split", {"model": "logistic", **said}, False)
+    plan = dataclasses.replace(plan, arms=(*plan.arms, classical))
+    table = lay_out(plan, tabulate(plan, Scores(pd.concat(parts))))
+    assert [c.text for c in column(table, "Augmentation")] == ["none", "CutMix", "–"]
+    assert column(table, "Weights")[2].text == "–"
+    assert "Precision" not in table.columns
+    if not said:
+        assert [c.text for c in column(table, "Weights")] == ["imagenet", "none", "–"]
+        parts[1] = parts[1].assign(weights="imagenet")
+        table = lay_out(plan, tabulate(plan, Scores(pd.concat(parts))))
+        assert "Weights" not in table.columns
+        assert "Initial weights: imagenet; precision: float32; device: CPU." in table.notes
+
+
+def test_arms_on_different_devices_are_told(two_by_two: tuple[Experiment, Scores]) -> None:
+    experiment, scores = two_by_two
+    table = scores.table.copy()
+    table.loc[table["arm"] == "b", "device"] = "NVIDIA H200"
+    shown = lay_out(experiment, tabulate(experiment, Scores(table)))
+    assert "Initial weights: none; precision: float32; device: CPU, NVIDIA H200." in shown.notes
+
+
 def test_one_kind_of_test_set_is_shown_once(make_study: Callable[..., Any]) -> None:
     study = make_study(sites={"A": 120}, held_out={"B": ("external", 60)})
     scores = Scores(study.scored("vit"))
@@ -224,7 +409,8 @@ def test_one_kind_of_test_set_is_shown_once(make_study: Callable[..., Any]) -> N
     [
         ({"layout": "pie"}, "no layout 'pie'"),
         ({"arms": [{"arm": "a"}]}, "'split' is missing"),
-        (None, "neither JSON nor a file"),
+        ({"layout": "list"}, "no layout 'list'"),
+        (None, "not JSON"),
     ],
 )
 def test_unusable_experiments_are_refused(change: dict | None, message: str) -> None:
@@ -232,6 +418,13 @@ def test_unusable_experiments_are_refused(change: dict | None, message: str) -> 
     text = "{" if change is None else json.dumps(values | change)
     with pytest.raises(InputError, match=message):
         read_experiment(text)
+
+
+def test_tables_and_captions_know_the_layouts_of_the_study_file() -> None:
+    assert set(CAPTIONS) == set(LAYOUTS)
+    values = {"name": "n", "title": "", "vary": {}, "arms": [], "simulated": True}
+    for layout in LAYOUTS:
+        assert read_experiment(json.dumps(values | {"layout": layout})).layout == layout
 
 
 def test_a_table_of_forty_arms_is_made_in_a_second(shared_study: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -78,8 +79,18 @@ class Experiment:
 
     @property
     def factors(self) -> list[str]:
-        """Every factor that tells arms apart, in the order of the study file."""
-        named = dict.fromkeys(self.vary)
+        """Every factor that tells arms apart: the varied ones, slowest first, then the others.
+
+        The order of the study file is that of the arms, every combination in turn with the last
+        factor fastest; the keys of a JSON object have none.
+        """
+        crossed = [arm for arm in self.arms if set(self.vary) <= set(arm.factors)]
+
+        def changes(name: str) -> int:
+            levels = [factor_value(arm.factors[name]) for arm in crossed]
+            return sum(one != two for one, two in itertools.pairwise(levels))
+
+        named = dict.fromkeys(sorted(self.vary, key=changes))
         for arm in self.arms:
             named.update(dict.fromkeys(arm.factors))
         return list(named)
@@ -172,8 +183,8 @@ class Scores:
     def machine(self, arm: Arm) -> dict[str, str]:
         """Return weights, precision and device of an arm; a classical one has the last alone."""
         row = self.get(arm, self.sets(arm)[0], "auc_mean") or {}
-        keys = ("device",) if arm.is_classical else ("weights", "precision", "device")
-        return {key: row.get(key, "") if key in keys else "" for key in MACHINE}
+        said = {key: row.get(key, "") for key in MACHINE}
+        return said | {"weights": "", "precision": ""} if arm.is_classical else said
 
 
 def tabulate(experiment: Experiment, scores: Scores) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from fewcase.data.files import atomic_path
 from fewcase.evaluation.experiments import Experiment
 from fewcase.evaluation.tables import comparison_of_sites, titled
-from fewcase.evaluation.text import VALUE_TITLES, factor_title, plain, shorten
+from fewcase.evaluation.text import VALUE_TITLES, factor_title, plain, shorten, with_bound_options
 
 # Okabe and Ito's colours, told apart by colour-blind readers, black first and yellow left out.
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F")
@@ -66,9 +66,11 @@ def save(figure: Figure, *paths: Path) -> None:
                 figure.savefig(temporary, dpi=200, metadata=metadata[path.suffix])
 
 
-def level_name(text: str, length: int = 34) -> str:
-    """Return a level of a factor as figures print it."""
-    return shorten(plain(VALUE_TITLES.get(text, text) or "–"), length)
+def level_name(text: str, width: int = 28, lines: int = 3) -> str:
+    """Return a level of a factor as figures print it: in a few lines where it is long."""
+    words = plain(VALUE_TITLES.get(text, text)) or "–"
+    wrapped = textwrap.wrap(with_bound_options(shorten(words, width * lines)), width)
+    return "\n".join(wrapped).replace("\u00a0", " ")
 
 
 def start_figure(title: str, leaky: bool, height: float) -> Figure:
@@ -81,10 +83,18 @@ def start_figure(title: str, leaky: bool, height: float) -> Figure:
     return figure
 
 
-def _labels(table: pd.DataFrame, factors: Sequence[str]) -> pd.Series:
-    """Return the levels of some factors in one text per row."""
-    texts = [" · ".join(map(level_name, levels)) for levels in table[list(factors)].to_numpy()]
-    return pd.Series(texts, index=table.index, dtype=object)
+Levels = tuple[str, ...]
+
+
+def _levels(table: pd.DataFrame, factors: Sequence[str]) -> list[Levels]:
+    """Return the levels of some factors in each row: what tells rows and series apart."""
+    return [tuple(levels) for levels in table[list(factors)].to_numpy(str).tolist()]
+
+
+def _label(levels: Levels, width: int = 28) -> str:
+    """Return levels as one text; those that say nothing about an arm are left out."""
+    told = [VALUE_TITLES.get(text, text) for text in levels if text]
+    return level_name(" · ".join(told), width) if told else ""
 
 
 def _bars(values: pd.Series, low: pd.Series, high: pd.Series) -> np.ndarray:
@@ -108,39 +118,53 @@ def _chance(axes: Axes, vertical: bool) -> None:
 def _draw_dots(experiment: Experiment, table: pd.DataFrame) -> Figure:
     """Rows are the levels of the first factor, colours those of the others."""
     factors = experiment.factors
-    rows = _labels(table, factors or ["arm"])
-    series = pd.Series("", index=table.index)
+    rows, series = _levels(table, factors or ["arm"]), _levels(table, [])
     if len(experiment.vary) > 1:
-        rows, series = _labels(table, factors[:1]), _labels(table, factors[1:])
-    row_names, series_names = list(dict.fromkeys(rows)), list(dict.fromkeys(series))
+        rows, series = _levels(table, factors[:1]), _levels(table, factors[1:])
+    row_levels, series_levels = list(dict.fromkeys(rows)), list(dict.fromkeys(series))
     panels = [("cv_mean", "cv_low", "cv_high", "Cross-validation: mean")]
     if table["test_auc"].notna().any():
         panels.append(("test_auc", "test_low", "test_high", "Test: averaged score"))
-    step = min(0.8 / len(series_names), 0.22)
-    height = 1.1 + max(0.3 * len(row_names), 0.115 * len(series_names) * len(row_names))
-    if len(series_names) > 1:
-        height += 0.3
-    figure = start_figure(titled(experiment), experiment.leaky == "all", height)
+    names = [_label(levels) or "–" for levels in row_levels]
+    figure = start_figure(
+        titled(experiment), experiment.leaky == "all", _height_of_dots(names, len(series_levels))
+    )
     all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    position = {name: i for i, name in enumerate(row_names)}
+    shifts = _shifts(series_levels)
+    y = np.array([row_levels.index(r) + shifts[s] for r, s in zip(rows, series, strict=True)])
     for axes, (value, low, high, title) in zip(all_axes, panels, strict=True):
-        for k, name in enumerate(series_names):
-            part = table[(series == name).to_numpy()]
-            y = np.array([position[r] for r in rows[part.index]], float)
-            y += (k - (len(series_names) - 1) / 2) * step
-            _dots(axes, part, y, (value, low, high), k, name)
+        for k, levels in enumerate(series_levels):
+            chosen = np.array([other == levels for other in series])
+            _dots(axes, table[chosen], y[chosen], (value, low, high), k, _label(levels))
         published = {"cv_mean": "published_cv_mean", "test_auc": "published_test"}[value]
         if published in table:
-            _published_dots(axes, table, published, rows, series, position, series_names, step)
+            _published_dots(axes, table[published], y)
         axes.set_title(title, loc="left")
         axes.set_xlabel("ROC-AUC, 95 % interval")
         axes.grid(axis="x")
         _chance(axes, vertical=True)
-    all_axes[0].set_yticks(range(len(row_names)), row_names)
-    all_axes[0].set_ylim(len(row_names) - 0.5, -0.5)
+    all_axes[0].set_yticks(range(len(names)), names)
+    all_axes[0].set_ylim(len(names) - 0.5, -0.5)
     marked = "published_test" in table or experiment.leaky == "some"
-    _legend_below(figure, all_axes[0], len(series_names) > 1 or marked)
+    _legend_below(figure, all_axes[0], len(series_levels) > 1 or marked)
     return figure
+
+
+def _height_of_dots(names: Sequence[str], series: int) -> float:
+    """Return the height in inches that rows of dots need, with room for the lines of a name."""
+    lines = max(name.count("\n") + 1 for name in names)
+    return 1.1 + len(names) * max(0.16 + 0.14 * lines, 0.115 * series) + 0.3 * (series > 1)
+
+
+def _shifts(series: Sequence[Levels]) -> dict[Levels, float]:
+    """Return how far the dots of each series stand from the middle of a row.
+
+    The series without a level, a classical arm without augmentation say, stands in the middle.
+    """
+    named = [levels for levels in series if any(levels)]
+    step = min(0.8 / max(len(named), 1), 0.22)
+    shifts = {levels: (k - (len(named) - 1) / 2) * step for k, levels in enumerate(named)}
+    return {levels: shifts.get(levels, 0.0) for levels in series}
 
 
 def _dots(
@@ -176,28 +200,9 @@ def _dots(
         )
 
 
-def _published_dots(
-    axes: Axes,
-    table: pd.DataFrame,
-    column: str,
-    rows: pd.Series,
-    series: pd.Series,
-    position: dict[str, int],
-    series_names: list[str],
-    step: float,
-) -> None:
-    offset = {n: (k - (len(series_names) - 1) / 2) * step for k, n in enumerate(series_names)}
-    y = [position[r] + offset[s] for r, s in zip(rows, series, strict=True)]
-    axes.scatter(
-        table[column],
-        y,
-        marker="|",
-        s=30,
-        color="#888888",
-        linewidths=1.2,
-        label="published",
-        zorder=1,
-    )
+def _published_dots(axes: Axes, values: pd.Series, y: np.ndarray) -> None:
+    style: dict[str, Any] = {"marker": "|", "s": 30, "color": "#888888", "linewidths": 1.2}
+    axes.scatter(values, y, label="published", zorder=1, **style)
 
 
 def _legend_below(figure: Figure, axes: Axes, wanted: bool) -> None:
@@ -206,7 +211,8 @@ def _legend_below(figure: Figure, axes: Axes, wanted: bool) -> None:
     ordered = sorted(entries, key=lambda entry: entry[1] in ("published", "leaky split"))
     handles, labels = zip(*ordered, strict=True) if ordered else ((), ())
     if wanted and handles:
-        columns = min(len(labels), 6 if max(map(len, labels)) < 16 else 3)
+        longest = max(len(line) for label in labels for line in label.splitlines())
+        columns = min(len(labels), 6 if longest < 16 else 3)
         figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
@@ -219,10 +225,12 @@ def swept_factor(experiment: Experiment) -> str:
     def is_number(level: Any) -> bool:
         return level is None or (isinstance(level, (int, float)) and not isinstance(level, bool))
 
-    for name, levels in experiment.vary.items():
+    varied = [name for name in experiment.factors if name in experiment.vary]
+    for name in varied:
+        levels = experiment.vary[name]
         if all(map(is_number, levels)) and any(level is not None for level in levels):
             return name
-    return next(iter(experiment.vary), experiment.factors[0] if experiment.factors else "arm")
+    return next(iter([*varied, *experiment.factors]), "arm")
 
 
 def _positions(levels: Sequence[str]) -> dict[str, float]:
@@ -243,21 +251,23 @@ def _positions(levels: Sequence[str]) -> dict[str, float]:
 def _draw_sweep(experiment: Experiment, table: pd.DataFrame) -> Figure:
     swept = swept_factor(experiment)
     others = [name for name in experiment.factors if name != swept]
-    lines = _labels(table, others)
+    lines = _levels(table, others)
     levels = [level for level in dict.fromkeys(table[swept]) if level != ""]
     place = _positions(levels)
     has_test = bool(table["test_auc"].notna().any())
     figure = start_figure(titled(experiment), experiment.leaky == "all", 4.6 if has_test else 2.9)
     panels = figure.subplots(2 if has_test else 1, 1, sharex=True, squeeze=False)[:, 0]
-    names = list(dict.fromkeys(lines))
+    series = list(dict.fromkeys(lines))
     width = min(np.diff(sorted(place.values())), default=1.0)
-    for k, name in enumerate(names):
-        part = table[(lines == name).to_numpy()]
-        shift = (k - (len(names) - 1) / 2) * 0.12 * width
-        _sweep_line(panels[0], part, swept, place, shift, ("cv_mean", "cv_sd"), k, name)
+    for k, of_series in enumerate(series):
+        part = table[np.array([line == of_series for line in lines])]
+        shift = (k - (len(series) - 1) / 2) * 0.12 * width
+        x = part[swept].map(place).to_numpy(float) + shift
+        name = _label(of_series)
+        _sweep_line(panels[0], part, swept, x, ("cv_mean", "cv_sd"), k, name)
         if has_test:
             columns = ("test_auc", "test_low", "test_high")
-            _sweep_line(panels[1], part, swept, place, shift, columns, k, name)
+            _sweep_line(panels[1], part, swept, x, columns, k, name)
     panels[0].set_title("Cross-validation: mean ± standard deviation over runs", loc="left")
     if has_test:
         panels[1].set_title("Test: averaged score with 95 % interval", loc="left")
@@ -265,11 +275,12 @@ def _draw_sweep(experiment: Experiment, table: pd.DataFrame) -> Figure:
         axes.set_ylabel("ROC-AUC")
         axes.grid(axis="y")
         _chance(axes, vertical=False)
-    panels[-1].set_xticks([place[level] for level in levels], list(map(level_name, levels)))
-    if sum(map(len, levels)) > 70:
+    names = [level_name(level, 18) for level in levels]
+    panels[-1].set_xticks([place[level] for level in levels], names)
+    if sum(max(map(len, name.splitlines())) for name in names) > 70:
         panels[-1].tick_params(axis="x", rotation=30)
     panels[-1].set_xlabel(factor_title(swept))
-    _legend_below(figure, panels[0], len(names) > 1)
+    _legend_below(figure, panels[0], len(series) > 1)
     return figure
 
 
@@ -277,15 +288,25 @@ def _sweep_line(
     axes: Axes,
     part: pd.DataFrame,
     swept: str,
-    place: dict[str, float],
-    shift: float,
+    x: np.ndarray,
     columns: tuple[str, ...],
     k: int,
     name: str,
 ) -> None:
-    """Draw one line over the numeric levels; a level in words is a point by itself."""
-    part = part[part[swept] != ""]
-    x = part[swept].map(place).to_numpy(float)
+    """Draw one line over the numeric levels.
+
+    A level in words is a point by itself, and an arm without a level, such as a classical one, a
+    line across.
+    """
+    colour, marker = COLOURS[k % len(COLOURS)], MARKERS[k % len(MARKERS)]
+    if (part["leaky"] == "yes").any():
+        colour = LEAKY_COLOUR
+    placed = np.isfinite(x)
+    for value in part[columns[0]][~placed]:
+        axes.axhline(value, color=colour, linewidth=1, linestyle=(0, (5, 2)), label=name or None)
+    if not placed.any():
+        return
+    part, x = part[placed], x[placed]
     order = np.argsort(x, kind="stable")
     part, x = part.iloc[order], x[order]
     y = part[columns[0]].to_numpy(float)
@@ -294,11 +315,8 @@ def _sweep_line(
         bars = np.stack([spread, spread])
     else:
         bars = _bars(part[columns[0]], part[columns[1]], part[columns[2]])
-    colour, marker = COLOURS[k % len(COLOURS)], MARKERS[k % len(MARKERS)]
-    if (part["leaky"] == "yes").any():
-        colour = LEAKY_COLOUR
     axes.errorbar(
-        x + shift,
+        x,
         y,
         yerr=bars,
         fmt=marker,
@@ -309,7 +327,7 @@ def _sweep_line(
         label=name or None,
     )
     numeric = np.array([_is_numeric(level) for level in part[swept]])
-    axes.plot(x[numeric] + shift, y[numeric], color=colour, linewidth=1.2)
+    axes.plot(x[numeric], y[numeric], color=colour, linewidth=1.2)
 
 
 def _is_numeric(text: str) -> bool:
@@ -323,46 +341,60 @@ def _is_numeric(text: str) -> bool:
 
 
 def _draw_sites(experiment: Experiment, table: pd.DataFrame) -> Figure:
+    """Rows are hospitals, once for every hold-out that they are tested by."""
     found = comparison_of_sites(experiment, table)
     recipes = list(dict.fromkeys(found["recipe"]))
-    sites = sorted(set(found["site"]))
+    tests = list(found[["site", "hold_out", "kind"]].itertuples(index=False, name=None))
+    rows = sorted(set(tests), key=lambda row: (row[0], tests.index(row)))
     figure = start_figure(
         titled(experiment),
         experiment.leaky == "all",
-        1.5 + 0.42 * len(sites) * max(1, len(recipes) * 0.6),
+        1.5 + 0.42 * len(rows) * max(1, len(recipes) * 0.6),
     )
     axes = figure.subplots()
-    sides = [("cv", "within cross-validation", "o"), ("test", "held out", "s")]
+    place = np.array([rows.index(test) for test in tests], float)
     slots = len(recipes) * 2
     for r, recipe in enumerate(recipes):
-        part = found[(found["recipe"] == recipe).to_numpy()]
-        y = np.array([sites.index(site) for site in part["site"]], float)
-        for s, (side, words, marker) in enumerate(sides):
+        chosen = (found["recipe"] == recipe).to_numpy()
+        for s, side in enumerate(("cv", "test")):
             shift = (2 * r + s - (slots - 1) / 2) * 0.72 / slots
-            colour = COLOURS[(1 + r * 2 + s) % len(COLOURS)]
-            axes.errorbar(
-                part[f"{side}_auc"],
-                y + shift,
-                xerr=_bars(part[f"{side}_auc"], part[f"{side}_low"], part[f"{side}_high"]),
-                fmt=marker,
-                color=colour,
-                markersize=4.5,
-                elinewidth=1,
-                label=f"{level_name(recipe)} · {words}" if len(recipes) > 1 else words,
-            )
-    kinds = {row["site"]: row["kind"] for row in found.to_dict("records") if row["kind"]}
-    names = [
-        f"{level_name(site, 30)} ({kinds[site]})" if site in kinds else level_name(site, 30)
-        for site in sites
-    ]
-    names = ["all hospitals" if not site else n for site, n in zip(sites, names, strict=True)]
-    axes.set_yticks(range(len(sites)), names)
-    axes.set_ylim(len(sites) - 0.5, -0.5)
+            # One recipe: a colour for each side; several: one for each recipe, told by its mark.
+            k = 1 + s if len(recipes) == 1 else r
+            name = recipe if len(recipes) > 1 else ""
+            _site_dots(axes, found[chosen], place[chosen] + shift, side, k, name)
+    axes.set_yticks(range(len(rows)), [_test_name(*row) for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("ROC-AUC with 95 % interval")
     axes.grid(axis="x")
     _chance(axes, vertical=True)
     _legend_below(figure, axes, True)
     return figure
+
+
+def _site_dots(
+    axes: Axes, part: pd.DataFrame, y: np.ndarray, side: str, k: int, recipe: str
+) -> None:
+    value = part[f"{side}_auc"]
+    colour = COLOURS[k % len(COLOURS)]
+    words = {"cv": "within cross-validation", "test": "held out"}[side]
+    axes.errorbar(
+        value,
+        y,
+        xerr=_bars(value, part[f"{side}_low"], part[f"{side}_high"]),
+        fmt={"cv": "o", "test": "s"}[side],
+        color=colour,
+        markerfacecolor="white" if recipe and side == "test" else colour,
+        markersize=4.5,
+        elinewidth=1,
+        label=level_name(f"{recipe} · {words}" if recipe else words),
+    )
+
+
+def _test_name(site: str, hold_out: str, kind: str) -> str:
+    """Return the name of a row: the hospital, and how it is tested by which hold-out."""
+    name = level_name(site, 30) if site else "all hospitals"
+    by = f"{kind} test, {hold_out}" if kind else hold_out
+    return f"{name}\n({level_name(by, 30)})" if by else name
 
 
 # Label counts ------------------------------------------------------------------------------------
@@ -383,7 +415,7 @@ def _draw_labels(title: str, table: pd.DataFrame) -> Figure:
     figure = start_figure(title, leaky, 1.4 + 0.2 * max(len(sets), len(folds), 6))
     left, right = figure.subplots(1, 2)
     names = [
-        f"{level_name(site, 20)}, {part.partition(':')[0]}"
+        f"{level_name(site, 20, 1)}, {part.partition(':')[0]}"
         for site, part in zip(sets["site"], sets["part"], strict=True)
     ]
     _count_bars(left, names, sets, "Sets by site")

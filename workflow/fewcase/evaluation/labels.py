@@ -100,6 +100,16 @@ def read_labels(path: Path) -> pd.DataFrame:
     return table
 
 
+def _folds_shown(table: pd.DataFrame) -> str:
+    """Return which folds the printed table has, and what the CSV file has beyond them."""
+    seeds, bags = ([v for v in table[key].unique() if v != ""] for key in ("seed", "bag"))
+    counts = [(len(seeds), "seeds"), (len(bags), "bags")]
+    more = " and ".join(f"all {number} {name}" for number, name in counts if number > 1)
+    bag = ", first bag" if len(bags) > 1 else ""
+    shown = f"Folds are those of seed {seeds[0]}{bag}"
+    return f"{shown}; the CSV file has {more}." if more else f"{shown}, the only one."
+
+
 def lay_out_labels(title: str, table: pd.DataFrame) -> DisplayTable:
     """Lay out counts (see `count_labels`): all sets, then the folds of the first seed."""
     seeds = [seed for seed in dict.fromkeys(table["seed"]) if seed != ""]
@@ -130,9 +140,9 @@ def lay_out_labels(title: str, table: pd.DataFrame) -> DisplayTable:
         "Negatives per positive",
     )
     notes = [
-        f"Folds are those of seed {seeds[0]}; the CSV file has all {len(seeds)} seeds and all "
-        "bags. Only training parts are under-sampled: early stopping, validation and test keep "
-        "the labels as they come."
+        _folds_shown(table),
+        "Only training parts are under-sampled: early stopping, validation and test keep the "
+        "labels as they come.",
     ]
     display = DisplayTable(
         plain(title), columns, tuple(rows), (*notes, *([LEAKY_NOTE] if leaky else [])), words=2

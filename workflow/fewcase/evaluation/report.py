@@ -18,24 +18,39 @@ from fewcase.data.files import read_json, read_table
 from fewcase.evaluation.experiments import read_tabulated
 from fewcase.evaluation.labels import lay_out_labels, read_labels
 from fewcase.evaluation.tables import LEAKY_NOTE, Cell, DisplayTable, Row, lay_out
-from fewcase.evaluation.text import count, factor_title, plain, shorten
+from fewcase.evaluation.text import (
+    count,
+    factor_title,
+    factor_value,
+    plain,
+    shorten,
+    with_bound_options,
+)
 from fewcase.splits.folds import read_facts
 from fewcase.study.errors import InputError
+from fewcase.study.recipe import CLASSICAL_FACTORS, CLASSICAL_MODELS, FACTORS
 
 MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn", "torch", "timm", "matplotlib", "wfdb")
+# What a figure shows, and what its second panel shows where anything was held out.
 CAPTIONS = {
-    "grid": "Each dot is an arm. Left: the mean ROC-AUC over seeds and folds of "
-    "cross-validation with its corrected resampled t interval. Right: the held-out test set, "
-    "scores averaged over all runs. Where intervals overlap widely, the order of arms may be "
-    "chance.",
-    "sweep": "One factor is varied, all else is kept. Upper panel: mean ± standard deviation over "
-    "the runs of cross-validation; lower panel: held-out test set with 95 % intervals. 'none' "
-    "leaves the signal as it was recorded.",
-    "sites": "How well a hospital's recordings are told apart when the hospital takes part in "
-    "training (dots) and when it does not (squares), with 95 % intervals.",
+    "grid": (
+        "Each dot is an arm: the mean ROC-AUC over seeds and folds of cross-validation with its "
+        "corrected resampled t interval. Where intervals overlap widely, the order of arms may be "
+        "chance.",
+        "Right: the held-out test set, scores averaged over all runs.",
+    ),
+    "sweep": (
+        "One factor is varied, all else is kept: mean ± standard deviation over the runs of "
+        "cross-validation. 'none' leaves the signal as it was recorded.",
+        "Lower panel: the held-out test set with 95 % intervals.",
+    ),
+    "sites": (
+        "How well a hospital's recordings are told apart when the hospital takes part in training "
+        "(dots) and when it does not (squares), with 95 % intervals.",
+        "",
+    ),
 }
-CAPTIONS["list"] = CAPTIONS["grid"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +114,7 @@ def make_report(content: Mapping[str, Any], files: ReportFiles, templates: Path)
     ----------
     content
         What files do not say: study, title, preset, simulated, leaky, experiments (name, title,
-        layout, vary), cohorts (source by name), split (of the default arm), runs.
+        layout), cohorts (source by name), split (of the default arm), runs.
     files
         What the page is made from.
     templates
@@ -119,6 +134,7 @@ def make_report(content: Mapping[str, Any], files: ReportFiles, templates: Path)
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = breakable
     flows = [(_cohort_and_target(path), _read_flow(path)) for path in files.flows]
     return environment.get_template("report.html.j2").render(
         title=plain(content["title"]),
@@ -133,6 +149,13 @@ def make_report(content: Mapping[str, Any], files: ReportFiles, templates: Path)
         splits=_split_sections(content, files),
         appendix=_appendix_sections(files),
     )
+
+
+def breakable(text: str) -> str:
+    """Return text as HTML: its lines break behind the factors of an arm, and not within one."""
+    from markupsafe import Markup, escape
+
+    return escape(with_bound_options(text)).replace("+", Markup("+<wbr>"))
 
 
 def embed(path: Path, alt: str, caption: str = "") -> Picture:
@@ -231,13 +254,12 @@ def _experiment_sections(content: Mapping[str, Any], files: ReportFiles) -> list
             name=name,
             title=facts["title"],
             layout=facts["layout"],
-            vary=facts.get("vary") or {},
             simulated=bool(content["simulated"]),
         )
         table = lay_out(experiment, numbers)
         pictures = []
         if name in figures:
-            caption = f"Figure {number}. {table.title}. {CAPTIONS[experiment.layout]}"
+            caption = f"Figure {number}. {table.title}. {caption_of(experiment.layout, numbers)}"
             pictures.append(embed(figures[name], f"Figure of {table.title}", caption))
         sections.append(
             Section(
@@ -249,6 +271,13 @@ def _experiment_sections(content: Mapping[str, Any], files: ReportFiles) -> list
             )
         )
     return sections
+
+
+def caption_of(layout: str, numbers: pd.DataFrame) -> str:
+    """Return how to read the figure of an experiment with these numbers."""
+    always, of_test = CAPTIONS[layout]
+    has_test = "test_auc" in numbers and numbers["test_auc"].notna().any()
+    return f"{always} {of_test}" if has_test else always
 
 
 # Data --------------------------------------------------------------------------------------------
@@ -381,7 +410,7 @@ def _appendix_sections(files: ReportFiles) -> list[Section]:
         Section(
             "arms",
             "Arms",
-            tables=tuple(_arm_tables(files.arms)),
+            tables=tuple(arm_tables(files.arms)),
             text="An arm is a recipe: everything that fixes a training apart from split, seed and "
             "fold. Factors that all arms share are listed once.",
         ),
@@ -390,28 +419,46 @@ def _appendix_sections(files: ReportFiles) -> list[Section]:
     ]
 
 
-def _arm_tables(path: Path) -> list[DisplayTable]:
+def arm_tables(path: Path) -> list[DisplayTable]:
+    """Return the factors in which arms differ, arm by arm, and those that they share, once."""
     with path.open(encoding="utf-8", newline="") as file:
-        arms = list(csv.DictReader(file))
+        arms = [_readable(arm) for arm in csv.DictReader(file)]
     if not arms:
         raise InputError(f"{path}: no arms; run the plan stage again.")
     factors = [name for name in arms[0] if name != "arm"]
-    varied = [name for name in factors if len({arm[name] for arm in arms}) > 1]
-    shared = [name for name in factors if name not in varied]
+    varied = [name for name in factors if len({arm[name] for arm in arms} - {"–"}) > 1]
+    shared = {name: _shared_level(arms, name) for name in factors if name not in varied}
+    applies = "A dash: the factor says nothing about an arm that is fitted to features."
+    dashed = any(arm[name] == "–" for arm in arms for name in varied)
     return [
         _table(
             "What differs",
             ["Arm", *map(factor_title, varied)],
-            [[arm["arm"], *(arm[name] or "none" for name in varied)] for arm in arms],
+            [[arm["arm"], *(arm[name] for name in varied)] for arm in arms],
             1 + len(varied),
+            [applies] if dashed else [],
         ),
         _table(
             "What all arms share",
             ["Factor", "Value"],
-            [[factor_title(name), arms[0][name] or "none"] for name in shared],
+            [[factor_title(name), level] for name, level in shared.items()],
             2,
         ),
     ]
+
+
+def _readable(arm: Mapping[str, str]) -> dict[str, str]:
+    """Return the factors of an arm in words: options beside their model, a dash for what is not."""
+    model = arm["model"]
+    kept = CLASSICAL_FACTORS if model in CLASSICAL_MODELS else FACTORS
+    levels = {name: text or ("none" if name in kept else "–") for name, text in arm.items()}
+    levels.pop("model_options", None)
+    options = json.loads(arm.get("model_options") or "{}")
+    return levels | {"arm": arm["arm"], "model": factor_value({"name": model, **options})}
+
+
+def _shared_level(arms: Sequence[Mapping[str, str]], name: str) -> str:
+    return next((arm[name] for arm in arms if arm[name] != "–"), "–")
 
 
 def _version_table() -> DisplayTable:

@@ -29,6 +29,8 @@ LEAKY_NOTE = (
 )
 SIMULATED_NOTE = "All recordings are simulated: the numbers are no evidence about patients."
 
+SITE_NUMBERS = ("auc", "low", "high", "examples", "positives")
+
 # A heading, the cells below it, and the values by which the best cell is found (None: by none).
 NumberColumn = tuple[str, list[str], list[float] | None]
 
@@ -102,23 +104,29 @@ def _constant(table: pd.DataFrame, columns: Sequence[str]) -> bool:
 
 
 def _machine_columns(table: pd.DataFrame) -> list[tuple[str, list[str]]]:
-    """Return weights and precision as columns where they differ between rows."""
+    """Return weights and precision as columns where they differ between the rows that have any.
+
+    A classical arm has neither. Weights that an experiment varies have their column already.
+    """
     columns = []
-    for key, title in [("run_weights", "Weights"), ("run_precision", "Precision")]:
-        if not _constant(table, [key]):
-            columns.append((title, [text or "–" for text in table[key]]))
+    for key, title in [("weights", "Weights"), ("precision", "Precision")]:
+        if key not in table and len(_said(table, key)) > 1:
+            columns.append((title, [plain(text) or "–" for text in table[f"run_{key}"]]))
     return columns
+
+
+def _said(table: pd.DataFrame, key: str) -> list[str]:
+    return [plain(text) for text in dict.fromkeys(table[f"run_{key}"]) if text]
 
 
 def _machine_note(table: pd.DataFrame) -> list[str]:
     said = []
-    for key, title in [
-        ("run_weights", "initial weights"),
-        ("run_precision", "precision"),
-        ("run_device", "device"),
-    ]:
-        if _constant(table, [key]) and table[key].iloc[0]:
-            said.append(f"{title}: {plain(table[key].iloc[0])}")
+    for key, title in [("weights", "initial weights"), ("precision", "precision")]:
+        values = _said(table, key)
+        if len(values) == 1:
+            said.append(f"{title}: {values[0]}")
+    if devices := _said(table, "device"):
+        said.append(f"device: {', '.join(devices)}")
     if not said:
         return []
     text = "; ".join(said)
@@ -233,6 +241,15 @@ def _best_of_groups(
     return {row for group, row in best.items() if sizes[group] > 1}
 
 
+def _groups(experiment: Experiment, table: pd.DataFrame) -> list[str] | None:
+    """Return the level of the first factor in each row where rows share levels, or None."""
+    if len(experiment.factors) < 2:
+        return None
+    levels = table[experiment.factors[0]]
+    shared = levels[levels != ""].duplicated().any() and levels.nunique() > 1
+    return levels.tolist() if shared else None
+
+
 def _rows_of(
     experiment: Experiment,
     table: pd.DataFrame,
@@ -240,10 +257,11 @@ def _rows_of(
     numbers: Sequence[NumberColumn],
 ) -> tuple[Row, ...]:
     leaky = [text == "yes" for text in table["leaky"]]
-    grouped = len(experiment.vary) > 1
-    groups = table[next(iter(experiment.vary))].tolist() if grouped else [0] * len(table)
+    groups = _groups(experiment, table)
+    # Other labels or other hospitals held out are another question: no arm wins across splits.
+    rivals = list(zip(groups or [""] * len(table), table["split"], strict=True))
     best = [
-        _best_of_groups(groups, values, leaky) if values is not None else set()
+        _best_of_groups(rivals, values, leaky) if values is not None else set()
         for _, _, values in numbers
     ]
     rows = []
@@ -252,7 +270,7 @@ def _rows_of(
         if leaky[i]:
             cells[0] = Cell(f"{cells[0].text} (leaky)")
         cells += [Cell(texts[i], i in best[c]) for c, (_, texts, _) in enumerate(numbers)]
-        starts = grouped and i > 0 and groups[i] != groups[i - 1]
+        starts = groups is not None and i > 0 and groups[i] != groups[i - 1]
         rows.append(Row(tuple(cells), leaky[i], starts))
     return tuple(rows)
 
@@ -283,9 +301,11 @@ def _notes_of_arms(experiment: Experiment, table: pd.DataFrame, tests: Sequence[
             "external: hospitals never seen in training."
         )
     if len(experiment.arms) > 1:
-        group = "each group" if len(experiment.vary) > 1 else "the table"
+        group = "the table" if _groups(experiment, table) is None else "each group"
+        split = "" if _constant(table, ["split"]) else " under one split"
         notes.append(
-            f"Bold: the largest of {group}, picked on the very numbers shown and so too good."
+            f"Bold: the largest of {group}{split}, picked on the very numbers shown and so too "
+            "good."
         )
     return [*notes, *_machine_note(table), *_warnings(experiment)]
 
@@ -296,49 +316,67 @@ def _warnings(experiment: Experiment) -> list[str]:
 
 
 def comparison_of_sites(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per recipe and site: its AUC within cross-validation, and when held out.
+    """Return one row per recipe, site and hold-out: its AUC in cross-validation, and held out.
 
-    Cross-validation is read from the splits that hold nothing out, or, where an experiment has
-    none, from all. The first row of a recipe is the whole of the cross-validation.
+    A site may be a test set of several hold-outs, say with its later years only and as a whole;
+    each has a row. Cross-validation beside it is that of the split that holds nothing out or,
+    where a recipe has none, of the same split. The first rows of a recipe are the whole of the
+    cross-validation.
 
     Returns
     -------
     pandas.DataFrame
-        Columns recipe, site (empty for all), kind, leaky, and, with the prefixes ``cv_`` and
-        ``test_``, auc, low, high, sd, mean, examples, positives.
+        Columns recipe, site (empty for all), hold_out (empty where nothing is held out), kind
+        (temporal, external, or empty), leaky, and, with the prefixes ``cv_`` and ``test_``, auc,
+        low, high, examples, positives; of the test also mean and sd over runs.
     """
-    split_factors = ("hold_out",)
-    names = [name for name in experiment.factors if name not in split_factors]
-    recipe = table[names].agg(" · ".join, axis=1) if names else pd.Series("", table.index)
-    holds = table.groupby("split")["evaluation"].transform(lambda s: s.str.contains("test").any())
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for label, held, row in zip(recipe, holds, table.to_dict("records"), strict=True):
-        is_test = row["evaluation"].endswith("test")
-        if not is_test and held and not holds.all():
-            continue
-        entry = rows.setdefault((label, row["site"]), {"kind": "", "leaky": row["leaky"]})
-        side = "test" if is_test else "cv"
-        if is_test:
+    names = [name for name in experiment.factors if name != "hold_out"]
+    rows: list[dict[str, Any]] = []
+    # Keyed by arm as well: a factor that an arm leaves to the study is empty among its levels.
+    for (arm, *levels), part in table.groupby(["arm", *names], sort=False):
+        recipe = " · ".join(_level(str(level)) for level in levels if level) or plain(arm)
+        leaky = part["leaky"].iloc[0]
+        rows += [{"recipe": recipe, "leaky": leaky, **row} for row in _sites_of_recipe(part)]
+    numbers = [f"{side}_{key}" for side in ("cv", "test") for key in SITE_NUMBERS]
+    columns = ["recipe", "site", "hold_out", "kind", "leaky", *numbers, "test_mean", "test_sd"]
+    return pd.DataFrame(rows).reindex(columns=columns)
+
+
+def _sites_of_recipe(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of one recipe, sorted by site and then in the order of its splits."""
+    is_test = table["evaluation"].str.endswith(" test")
+    within, held = _sides(table[~is_test], "cv"), _sides(table[is_test], "test")
+    tested = {split for split, _ in held}
+    whole = next((split for split in table["split"] if split not in tested), None)
+    rows, compared = [], set()
+    for (split, site), numbers in held.items():
+        compared.add((whole or split, site))
+        beside = within.get((whole or split, site), {})
+        rows.append({"site": site, "hold_out": _hold_out_of(split)} | beside | numbers)
+    for (split, site), numbers in within.items():
+        if whole in (None, split) and (split, site) not in compared:
+            name = "" if whole else _hold_out_of(split)
+            rows.append({"site": site, "hold_out": name, "kind": ""} | numbers)
+    return sorted(rows, key=lambda row: row["site"])
+
+
+def _hold_out_of(split: str) -> str:
+    """Return what a split, named target-scheme-hold_out, holds out; no part has a hyphen."""
+    return split.rpartition("-")[2]
+
+
+def _sides(table: pd.DataFrame, side: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the numbers of each split and site, the column names beginning with the side."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in table.to_dict("records"):
+        entry = found.setdefault((row["split"], row["site"]), {})
+        if side == "test":
             entry["kind"] = row["evaluation"].removesuffix(" test")
-        if row["statistic"] == "auc_mean" and is_test:
+        if side == "test" and row["statistic"] == "auc_mean":
             entry |= {"test_mean": row["auc"], "test_sd": row["sd"]}
-        elif is_test or row["site"] or row["statistic"] == "auc_mean":
-            wanted = ("auc", "low", "high", "sd", "examples", "positives")
-            entry |= {f"{side}_{key}": row[key] for key in wanted}
-    columns = [
-        f"{side}_{key}"
-        for side in ("cv", "test")
-        for key in ("auc", "low", "high", "sd", "mean", "examples", "positives")
-    ]
-    found = pd.DataFrame(
-        [{"recipe": label, "site": site, **entry} for (label, site), entry in rows.items()]
-    )
-    return found.reindex(columns=["recipe", "site", "kind", "leaky", *columns]).sort_values(
-        ["recipe", "site"],
-        key=lambda s: s if s.name == "site" else pd.factorize(s)[0],
-        kind="stable",
-        ignore_index=True,
-    )
+        elif side == "test" or row["site"] or row["statistic"] == "auc_mean":
+            entry |= {f"{side}_{key}": row[key] for key in SITE_NUMBERS}
+    return found
 
 
 def _lay_out_sites(experiment: Experiment, table: pd.DataFrame) -> DisplayTable:
@@ -351,12 +389,13 @@ def _lay_out_sites(experiment: Experiment, table: pd.DataFrame) -> DisplayTable:
         cells = [row["recipe"]] if several else []
         cells += [
             f"{site} (leaky)" if leaky else site,
+            plain(row["hold_out"]) or "–",
+            row["kind"] or "–",
             with_interval(row["cv_auc"], row["cv_low"], row["cv_high"]),
             _n_of(row["cv_examples"], row["cv_positives"]),
             with_interval(row["test_auc"], row["test_low"], row["test_high"]),
             with_spread(row["test_mean"], row["test_sd"]),
             _n_of(row["test_examples"], row["test_positives"]),
-            row["kind"] if isinstance(row["kind"], str) and row["kind"] else "–",
         ]
         starts = last is not None and row["recipe"] != last
         last = row["recipe"]
@@ -364,29 +403,37 @@ def _lay_out_sites(experiment: Experiment, table: pd.DataFrame) -> DisplayTable:
     columns = (
         *(["Arm"] if several else []),
         "Hospital",
+        "Hold-out",
+        "Test",
         "CV AUC [95\u00a0%]",
         "CV n / positive",
         "Held-out AUC [95\u00a0%]",
         "Held-out AUC, mean of runs ± SD",
         "Held-out n / positive",
-        "Test",
     )
-    notes = [
-        "CV: the hospital's recordings within cross-validation over all hospitals (out-of-fold "
-        "scores, mean over seeds; the first row: mean over runs with the corrected resampled t).",
-        "Held-out: the same hospital when no run saw it (external), or saw another period of it "
-        "only (temporal); ROC-AUC of the score averaged over all runs. The gap between the two "
-        "columns is the point.",
-    ]
-    notes += [*_machine_note(table), *_warnings(experiment)]
     return DisplayTable(
         titled(experiment),
         columns,
         tuple(rows),
-        tuple(notes),
-        words=2 if several else 1,
+        (*_notes_of_sites(found), *_machine_note(table), *_warnings(experiment)),
+        words=4 if several else 3,
         leaky=experiment.leaky == "all",
     )
+
+
+def _notes_of_sites(found: pd.DataFrame) -> list[str]:
+    # The row of all hospitals says whether there is a split that holds nothing out.
+    is_whole = (found.loc[found["site"] == "", "hold_out"] == "").all()
+    over = "all hospitals" if is_whole else "what each hold-out leaves"
+    return [
+        f"CV: the hospital's recordings within cross-validation over {over} (out-of-fold scores, "
+        "mean over seeds; the first row: mean over runs with the corrected resampled t).",
+        "Hold-out: the entry of the study's hold_out that keeps the hospital from training; a "
+        "hospital in several entries has a row for each, and the same CV beside it.",
+        "Held-out: the same hospital when no run saw it (external), or saw another period of it "
+        "only (temporal); ROC-AUC of the score averaged over all runs. The gap between CV and "
+        "held-out is the point.",
+    ]
 
 
 def to_markdown(table: DisplayTable) -> str:
@@ -408,7 +455,10 @@ def to_markdown(table: DisplayTable) -> str:
 
 
 def to_latex(table: DisplayTable, label: str) -> str:
-    """Return a table as LaTeX for the packages booktabs and xcolor, leaky rows in red."""
+    """Return a table as LaTeX, leaky rows in red; what is wider than the column is made smaller.
+
+    It takes the packages booktabs, graphicx and xcolor.
+    """
 
     def cell(value: Cell, leaky: bool) -> str:
         text = for_latex(value.text)
@@ -422,12 +472,13 @@ def to_latex(table: DisplayTable, label: str) -> str:
     title = for_latex(table.title)
     title = rf"\textcolor{{red}}{{{title}}}" if table.leaky else title
     lines = [
-        r"% \usepackage{booktabs,xcolor}",
+        r"% \usepackage{booktabs,graphicx,xcolor}",
         r"\begin{table}",
         r"  \centering\small",
         rf"  \caption{{{title}. {' '.join(for_latex(note) for note in table.notes)}}}",
         rf"  \label{{tab:{''.join(c if c.isalnum() else '-' for c in label)}}}",
-        rf"  \begin{{tabular}}{{{form}}}",
+        r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
+        rf"\begin{{tabular}}{{{form}}}",
         r"    \toprule",
         line([for_latex(name) for name in table.columns]),
         r"    \midrule",
@@ -436,5 +487,5 @@ def to_latex(table: DisplayTable, label: str) -> str:
         if row.starts_group:
             lines.append(r"    \midrule")
         lines.append(line([cell(value, row.leaky) for value in row.cells]))
-    lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]
+    lines += [r"    \bottomrule", r"  \end{tabular}}", r"\end{table}"]
     return "\n".join(lines) + "\n"

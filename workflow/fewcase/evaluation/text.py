@@ -41,6 +41,19 @@ def shorten(text: str, length: int = 44) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def with_bound_options(text: str) -> str:
+    """Return text whose lines cannot break between an option of a model and its value.
+
+    Options are what `factor_value` puts in brackets: ``(depth 4, num_heads 3)``.
+    """
+
+    def bound(options: re.Match[str]) -> str:
+        return re.sub(r"(?<!,) ", "\u00a0", options[0])
+
+    pair = r"[^\s,()]+ [^\s,()]+"
+    return re.sub(rf"\({pair}(?:, {pair})*\)", bound, text)
+
+
 def factor_title(factor: str) -> str:
     """Return the heading of a factor."""
     words = plain(factor).replace("_", " ")
@@ -59,7 +72,8 @@ def factor_value(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, dict):
-        rest = ", ".join(f"{plain(key)} {factor_value(v)}" for key, v in value.items() if key != "name")
+        options = [(key, option) for key, option in value.items() if key != "name"]
+        rest = ", ".join(f"{plain(key)} {factor_value(option)}" for key, option in options)
         name = plain(value.get("name", ""))
         return f"{name} ({rest})" if name and rest else name or rest or "none"
     if isinstance(value, (list, tuple)):
