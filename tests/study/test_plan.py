@@ -74,6 +74,19 @@ def test_an_experiment_may_vary_the_held_out_sites():
     assert set(read_study(study).splits) == {"apgar-patient-none", "apgar-patient-b"}
 
 
+def test_an_arm_beside_the_varied_ones_has_the_recipe_s_own_levels():
+    experiment = {
+        "vary": {"augment": ["none"], "hold_out": ["b"]},
+        "also": [{"model": "resnet10t", "augment": "cutmix"}, {"model": "resnet34"}],
+    }
+    study = read_study(changed("experiments.augmentation", experiment))
+    beside = [arm.factors for arm in study.experiments["augmentation"].arms[1:]]
+    assert beside == [
+        {"model": "resnet10t", "augment": "cutmix", "hold_out": "b"},
+        {"model": "resnet34", "augment": "none", "hold_out": "b"},
+    ]
+
+
 def test_factors_of_images_do_not_name_a_classical_arm():
     study = changed("experiments.augmentation.also", [{"model": "logistic"}])
     assert "logistic" in read_study(study).arms

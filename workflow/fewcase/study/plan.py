@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fewcase.study.errors import InputError
@@ -358,15 +358,31 @@ class _Planner:
             self.arm(spec.fix, dict(zip(vary, levels, strict=True)), where)
             for levels in itertools.product(*vary.values())
         ]
-        arms += [
-            self.arm(spec.fix, extra, f"{where}.also[{i}]") for i, extra in enumerate(spec.also)
-        ]
+        for i, extra in enumerate(spec.also):
+            arm = self.arm(spec.fix, extra, f"{where}.also[{i}]")
+            arms.append(dataclasses.replace(arm, factors=self._factors_of(arm, vary, extra)))
         unique = {(a.arm, a.split): a for a in arms}
         if len(unique) < len(arms):
             raise InputError(f"{where}: two of its {len(arms)} arms are the same; drop one value.")
         return Experiment(
             name, spec.title or name, spec.layout, spec.published, vary, tuple(unique.values())
         )
+
+    def _factors_of(
+        self, arm: ArmInSplit, varied: Iterable[str], given: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return what an arm has of the varied factors, whether it was given or is the study's."""
+        recipe, split = (
+            self.arms[arm.arm],
+            dict(zip(SPLIT_FACTORS, arm.split.split("-"), strict=True)),
+        )
+        factors = dict(given)
+        for factor in varied:
+            if factor in split:
+                factors.setdefault(factor, split[factor])
+            elif not recipe.is_classical:
+                factors.setdefault(factor, getattr(recipe, factor))
+        return factors
 
     def _levels(self, factor: str, values: Any, where: str) -> list[Any]:
         known = (*FACTORS, *SPLIT_FACTORS)
