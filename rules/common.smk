@@ -241,7 +241,12 @@ def ingested(wildcards, cohort):
 
 
 def labelled(wildcards, cohort, target):
-    """Return the outputs of a cohort's labelling, once it has run."""
+    """Return the outputs of a cohort's labelling, once it has run.
+
+    Ingest is asked first: what waits for both must be looked at again after each of them, also if
+    ingest finds that the labelling need not run.
+    """
+    ingested(wildcards, cohort)
     return checkpoints.cohort.get(
         study=wildcards.study, preset=wildcards.preset, cohort=cohort, target=target
     ).output

@@ -77,7 +77,7 @@ def test_a_change_in_a_module_reruns_the_stages_that_reach_it(
         (
             "signal.max_missing",
             0.4,
-            {"cohort", "flow", "split", "illustrate", "plan"} | AFTER_SPLIT,
+            {"cohort", "flow", "split", "plan"} | AFTER_SPLIT,
         ),
         ("inner_folds", 3, {"split", "plan"} | AFTER_SPLIT),
         ("training.memory_mb", 9000, {"plan", "report"}),
@@ -113,13 +113,31 @@ def test_an_accepted_recording_that_changes_runs_all_that_rests_on_it(workspace:
     np.save(path, signals)
     ran = workspace.ran("all_scores", "--configfile", "study.yaml")
     window = {"ingest", "signal", "render", "features", "cohort"}
-    assert set(ran) == window | {"split", "sample", "train", "fit", "score"}
+    # Its labels are as before, so folds and samples stand.
+    assert set(ran) == window | {"train", "fit", "score"}
 
 
 def test_a_corrected_outcome_renders_nothing_again(workspace: Workspace) -> None:
     workspace.edit("data/recordings.csv", "r04,p04,a,r04.npy,9,", "r04,p04,a,r04.npy,3,")
     ran = workspace.ran("all_splits", "all_images", "--configfile", "study.yaml")
     assert ran == {"ingest": 1, "cohort": 1, "split": 1}
+
+
+def test_an_outcome_that_no_label_uses_trains_nothing_again(workspace: Workspace) -> None:
+    workspace.edit("data/recordings.csv", "r04,p04,a,r04.npy,9,9,7.3", "r04,p04,a,r04.npy,9,9,7.2")
+    ran = workspace.ran()
+    # The flow counts records, whose table has changed.
+    assert ran == {"ingest": 1, "cohort": 1, "flow": 1, "report": 1}
+
+
+def test_a_refused_recording_and_a_change_of_code_at_once_rerun_what_the_code_does(
+    workspace: Workspace,
+) -> None:
+    path = workspace.folder / "data" / "signals" / "broken.npy"
+    path.write_bytes(b"and this is no array")
+    module = workspace.folder / "workflow" / "fewcase" / "models" / "classical.py"
+    module.write_text(module.read_text() + "\n_UNUSED = 1\n")
+    assert workspace.ran() == {"ingest": 1, "fit": 2, "score": 1, "tabulate": 1, "report": 1}
 
 
 def test_a_recording_refused_before_and_after_reruns_ingest_alone(workspace: Workspace) -> None:
