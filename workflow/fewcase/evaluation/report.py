@@ -352,7 +352,9 @@ def _rejected_table(path: Path, title: str) -> DisplayTable:
     table = read_table(path, columns=("record", "stage", "reason", "detail"))
     rows = []
     for (stage, reason), group in table.groupby(["stage", "reason"], sort=False):
-        example = f"{group['record'].iloc[0]}: {group['detail'].iloc[0]}"
+        record, detail = str(group["record"].iloc[0]), str(group["detail"].iloc[0])
+        # Most details name their recording themselves.
+        example = detail if record in detail else f"{record}: {detail}"
         rows.append((len(group), str(stage), str(reason), shorten(plain(example), 160)))
     rows.sort(key=lambda row: -row[0])
     rows = rows or [(0, "–", "no recording was refused", "–")]
