@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fewcase.data.recordings import Recording, Refusal, write_recordings
+from fewcase.data.recordings import Recording, Refusal
 from fewcase.data.stage import run
+from fewcase.ingest.store import write_recordings
 from fewcase.study.fields import read_section
 from fewcase.study.sources import SOURCES
 

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 import wfdb
 
-from fewcase.data.recordings import Recording, Refusal, write_recordings
+from fewcase.data.recordings import Recording, Refusal
 from fewcase.ingest.ctg_table import read_ctg_table
+from fewcase.ingest.store import write_recordings
 from fewcase.study.errors import InputError
 from fewcase.study.fields import read_section
 from fewcase.study.sources import CtgTable

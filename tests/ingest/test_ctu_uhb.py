@@ -9,8 +9,9 @@ import pytest
 import wfdb
 
 from fewcase.data.files import read_table
-from fewcase.data.recordings import Recording, Refusal, read_recordings, write_recordings
+from fewcase.data.recordings import Recording, Refusal, read_recordings
 from fewcase.ingest.ctu_uhb import read_ctu_uhb
+from fewcase.ingest.store import write_recordings
 from fewcase.study.errors import InputError
 from fewcase.study.sources import CtuUhb
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from fewcase.data.files import read_table
-from fewcase.data.recordings import Recording, Refusal, read_recordings, write_recordings
+from fewcase.data.recordings import Recording, Refusal, read_recordings
 from fewcase.ingest.ctg_table import read_ctg_table
+from fewcase.ingest.store import write_recordings
 from fewcase.study.errors import InputError
 from fewcase.study.fields import read_section
 from fewcase.study.sources import CtgTable

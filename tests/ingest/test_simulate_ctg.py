@@ -17,7 +17,7 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fewcase.data.recordings import Recording, read_recordings, write_recordings
+from fewcase.data.recordings import Recording, read_recordings
 from fewcase.ingest.simulate.ctg import Truth, simulate_ctg, simulate_ctg_with_truth
 from fewcase.ingest.simulate.ctg_monitor import scatter_runs
 from fewcase.ingest.simulate.ctg_physiology import (
@@ -28,6 +28,7 @@ from fewcase.ingest.simulate.ctg_physiology import (
     deceleration,
     simulate_course,
 )
+from fewcase.ingest.store import write_recordings
 from fewcase.study.errors import InputError
 from fewcase.study.fields import read_section
 from fewcase.study.sources import Hospital, SimulateCtg

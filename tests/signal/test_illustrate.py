@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fewcase.data.recordings import Recording, read_recordings, write_recordings
+from fewcase.data.recordings import Recording, read_recordings
+from fewcase.ingest.store import write_recordings
 from fewcase.signal.illustrate import (
     CHANNELS,
     choose_example,

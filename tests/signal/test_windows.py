@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from fewcase.data.files import read_table
-from fewcase.data.recordings import Recording, read_recordings, write_recordings
+from fewcase.data.recordings import Recording, read_recordings
+from fewcase.ingest.store import write_recordings
 from fewcase.signal.noise import clean_fhr, clean_uc
 from fewcase.signal.windows import Windows, process_windows
 from fewcase.study.errors import InputError

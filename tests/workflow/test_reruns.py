@@ -146,6 +146,14 @@ def test_a_recording_refused_before_and_after_reruns_ingest_alone(workspace: Wor
     assert workspace.ran() == {"ingest": 1}
 
 
+def test_another_check_at_ingest_that_accepts_the_same_reruns_ingest_alone(
+    workspace: Workspace,
+) -> None:
+    module = workspace.folder / "workflow" / "fewcase" / "ingest" / "validation.py"
+    module.write_text(module.read_text() + "\n_UNUSED = 1\n")
+    assert workspace.ran() == {"ingest": 1}
+
+
 def test_another_preset_leaves_the_results_of_the_first_alone(workspace: Workspace) -> None:
     def state() -> dict[Path, tuple[int, int]]:
         files = (workspace.folder / "results" / "small" / "smoke").rglob("*")

@@ -15,7 +15,6 @@ import pandas as pd
 
 from fewcase.data.files import read_table
 from fewcase.data.recordings import SIGNAL_COLUMNS, Recording, Refusal
-from fewcase.data.validation import NUMERIC_OUTCOMES, TEXT_OUTCOMES
 from fewcase.ingest.csv_files import (
     DELIMITERS,
     CsvError,
@@ -26,6 +25,7 @@ from fewcase.ingest.csv_files import (
     split_header,
 )
 from fewcase.ingest.signal_files import SignalError, Signals, read_signals
+from fewcase.ingest.validation import NUMERIC_OUTCOMES, TEXT_OUTCOMES
 from fewcase.study.errors import InputError
 from fewcase.study.fields import nearest
 from fewcase.study.sources import CtgTable

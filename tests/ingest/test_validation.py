@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fewcase.data.recordings import Recording
-from fewcase.data.validation import problem_of
+from fewcase.ingest.validation import problem_of
 
 GOOD = Recording(
     record="1001",

@@ -11,14 +11,8 @@ import pandas as pd
 import pytest
 
 from fewcase.data.files import read_table
-from fewcase.data.recordings import (
-    STORE_HZ,
-    Counts,
-    Recording,
-    Refusal,
-    read_recordings,
-    write_recordings,
-)
+from fewcase.data.recordings import STORE_HZ, Counts, Recording, Refusal, read_recordings
+from fewcase.ingest.store import write_recordings
 from fewcase.study.errors import InputError
 
 FILES = ("records.parquet", "signals.npy", "records.hash", "signals.hash", "rejected.parquet")

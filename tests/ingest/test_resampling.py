@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fewcase.data.resampling import resample
+from fewcase.ingest.resampling import resample
 
 RATES = [1.0, 2.0, 3.0, 4.0, 5.0, 6.4, 8.0, 10.0, 25.0, 100.0]
 
