@@ -21,6 +21,7 @@ from fewcase.study.models import check_models
 from fewcase.study.names import channels_of, sampling_of
 from fewcase.study.plan import read_study
 from fewcase.study.recipe import resolved
+from fewcase.study.settings import RESULT_KEYS
 from fewcase.study.yaml_file import check_keys_stand_once
 
 try:
@@ -42,19 +43,6 @@ CLEANING_KEYS = [
     field.name
     for field in dataclasses.fields(study.signal)
     if field.name not in [*LOWPASS_KEYS, *UC_KEYS, "max_missing"]
-]
-# Keys that decide how a training is run and not what comes out of it. They reach the stage as
-# resources, since a changed resource reruns nothing.
-MACHINE_KEYS = [
-    "memory_mb",
-    "runtime_minutes",
-    "checkpoint_minutes",
-    "ignore_code_change",
-]
-RESULT_KEYS = [
-    field.name
-    for field in dataclasses.fields(study.training)
-    if field.name not in MACHINE_KEYS
 ]
 
 TABLE_FORMATS = ["csv", "md", "tex"]

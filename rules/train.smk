@@ -27,6 +27,7 @@ rule train:
         gpu=1,
         mem_mb=memory(study.training.memory_mb),
         runtime=minutes(study.training.runtime_minutes),
+        # As resources, since a changed resource reruns nothing.
         checkpoint_seconds=round(60 * study.training.checkpoint_minutes),
         ignore_code_change=int(study.training.ignore_code_change),
     params:

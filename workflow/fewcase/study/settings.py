@@ -77,6 +77,10 @@ class ImageOptions:
     line_width: int = setting(1, minimum=1, maximum=15, help="Thickness of the line in pixels.")
 
 
+MACHINE_KEYS = ("memory_mb", "runtime_minutes", "checkpoint_minutes", "ignore_code_change")
+"""Keys of `training` that decide how it runs and nothing of what comes out."""
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainingOptions:
     """How training runs on a machine; no arm is named by these."""
@@ -115,3 +119,9 @@ class TrainingOptions:
     runtime_minutes: int = setting(
         240, minimum=1, help="Wall-clock time asked for a training job, first attempt."
     )
+
+
+RESULT_KEYS = tuple(
+    field.name for field in dataclasses.fields(TrainingOptions) if field.name not in MACHINE_KEYS
+)
+"""Keys of `training` that the result depends on."""

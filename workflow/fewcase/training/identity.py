@@ -9,11 +9,8 @@ from typing import Any
 
 from fewcase.data.files import read_json
 from fewcase.study.recipe import Recipe, resolved
-from fewcase.study.settings import TrainingOptions
+from fewcase.study.settings import RESULT_KEYS, TrainingOptions
 from fewcase.training.run_data import RunData
-
-# What of the section `training` the result depends on.
-RESULT_KEYS = ("threads", "precision", "compile", "channels_last")
 
 
 def identity_of(
