@@ -10,7 +10,6 @@ That both draw the same lines is checked before anything is timed. Run as
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from scipy.ndimage import binary_dilation
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
-from signals import ctu_uhb, made_up, seconds
+from signals import ctu_uhb, in_turns, made_up, print_ratios
 
 from fewcase.signal.baseline import baseline
 from fewcase.signal.noise import clean_fhr, clean_uc
@@ -127,22 +126,11 @@ def main() -> None:
             "fewcase, 1 thread": (len(fhr), lambda: on_threads(channels, single)),
             f"fewcase, {chosen.threads} threads": (len(fhr), lambda: on_threads(channels, pool)),
         }
-        rates: dict[str, list[float]] = {name: [] for name in sides}
-        for repeat in range(chosen.repeats + 1):
-            for name, (count, function) in sides.items():
-                rate = count / seconds(function)
-                # The first round warms up caches and imports.
-                if repeat:
-                    rates[name].append(rate)
+        medians = in_turns(sides, chosen.repeats)
 
     kind = "CTU-UHB" if chosen.data else "made-up"
     print(f"Three-channel {SIZE} × {SIZE} images of {kind} windows; median of {chosen.repeats}\n")
-    print("| | images/s | ratio |")
-    print("| --- | ---: | ---: |")
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    slowest = next(iter(medians.values()))
-    for name, rate in medians.items():
-        print(f"| {name} | {rate:,.0f} | {rate / slowest:.1f} |")
+    print_ratios(medians, "images/s")
 
 
 if __name__ == "__main__":

@@ -118,6 +118,27 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def in_turns(sides: dict[str, tuple[int, Callable[[], object]]], repeats: int) -> dict[str, float]:
+    """Return items per second of each side (how many items, and what to call), timed in turns."""
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for repeat in range(repeats + 1):
+        for name, (count, function) in sides.items():
+            rate = count / seconds(function)
+            # The first round warms up caches and imports.
+            if repeat:
+                rates[name].append(rate)
+    return {name: statistics.median(values) for name, values in rates.items()}
+
+
+def print_ratios(medians: dict[str, float], unit: str) -> None:
+    """Print a row per side, with its ratio to the first."""
+    print(f"| | {unit} | ratio |")
+    print("| --- | ---: | ---: |")
+    first = next(iter(medians.values()))
+    for name, rate in medians.items():
+        print(f"| {name} | {rate:,.0f} | {rate / first:.1f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of the CTU-UHB database")
@@ -140,22 +161,11 @@ def main() -> None:
             "fewcase, 1 thread": (len(fhr), lambda: on_threads(fhr, uc, single)),
             f"fewcase, {chosen.threads} threads": (len(fhr), lambda: on_threads(fhr, uc, pool)),
         }
-        rates: dict[str, list[float]] = {name: [] for name in sides}
-        for repeat in range(chosen.repeats + 1):
-            for name, (count, function) in sides.items():
-                rate = count / seconds(function)
-                # The first round warms up caches and imports.
-                if repeat:
-                    rates[name].append(rate)
+        medians = in_turns(sides, chosen.repeats)
 
     kind = f"CTU-UHB, {len(fhr)} windows" if chosen.data else f"{len(fhr)} made-up windows"
     print(f"Noise, low-pass and UC; {kind} of 30 min at 4 Hz; median of {chosen.repeats}\n")
-    print("| | recordings/s | ratio |")
-    print("| --- | ---: | ---: |")
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    slowest = next(iter(medians.values()))
-    for name, rate in medians.items():
-        print(f"| {name} | {rate:,.0f} | {rate / slowest:.1f} |")
+    print_ratios(medians, "recordings/s")
 
 
 if __name__ == "__main__":
