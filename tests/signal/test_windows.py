@@ -12,8 +12,11 @@ from fewcase.data.recordings import Recording, read_recordings
 from fewcase.ingest.store import write_recordings
 from fewcase.signal.noise import clean_fhr, clean_uc
 from fewcase.signal.windows import Windows, process_windows
+from fewcase.splits.cohort import make_cohort
+from fewcase.splits.flow import make_flow
 from fewcase.study.errors import InputError
 from fewcase.study.settings import SignalOptions
+from fewcase.study.targets import read_target
 
 HZ = 4.0
 OPTIONS = SignalOptions(minutes=5)
@@ -168,3 +171,92 @@ def test_windows_that_do_not_fit_their_digest_are_not_opened(store, tmp_path):
     (folder / "fhr.npy").unlink()
     with pytest.raises(InputError, match=r"fhr\.npy: no such file"):
         Windows.open(folder)
+
+
+ALL = SignalOptions(minutes=5, window="all")
+
+
+@pytest.fixture
+def long_store(tmp_path):
+    """Recordings of one, three and two windows and a bit; the first quarter of one is lost."""
+    gap, _ = signals_of(2, 2900)
+    gap[500:1700] = 0
+    recordings = [
+        recording("a", 0, samples=1300),
+        recording("b", 1, samples=3700),
+        recording("c", 2, samples=2900, fhr=gap),
+        recording("short", 3, samples=900),
+    ]
+    write_recordings(recordings, tmp_path / "recordings")
+    return read_recordings(tmp_path / "recordings")
+
+
+def test_all_windows_are_cut_back_from_the_end_without_overlap(long_store, tmp_path):
+    counts = process_windows(*long_store, ALL, tmp_path / "window")
+    examples = read_table(tmp_path / "window" / "examples.parquet")
+    windows = Windows.open(tmp_path / "window")
+    assert examples["example"].tolist() == ["a/w1", "b/w1", "b/w2", "b/w3", "c/w1"]
+    assert examples["parent"].tolist() == ["a", "b", "b", "b", "c"]
+    assert examples["patient"].tolist() == ["pa", "pb", "pb", "pb", "pc"]
+    assert examples["minutes_to_delivery"].tolist() == [2, 2, 7, 12, 2]
+    assert (counts.accepted, counts.refused) == (5, 2)
+    fhr, uc = signals_of(1, 3700)
+    for row, stop in ((1, 3700), (2, 2500), (3, 1300)):
+        cleaned = clean_fhr(fhr[None, stop - SAMPLES : stop], HZ, ALL)
+        np.testing.assert_allclose(windows.fhr[row], cleaned.fhr[0], rtol=1e-6)
+        smoothed = clean_uc(uc[None, stop - SAMPLES : stop], HZ, ALL).uc[0]
+        np.testing.assert_allclose(windows.uc[row], smoothed, rtol=1e-6)
+
+
+def test_a_recording_that_lost_a_window_keeps_the_others(long_store, tmp_path):
+    process_windows(*long_store, ALL, tmp_path / "window")
+    rejected = read_table(tmp_path / "window" / "rejected.parquet").set_index("record")
+    assert rejected["reason"].to_dict() == {"short": "too short", "c": "no usable FHR"}
+    assert rejected.loc["c", "detail"].startswith("c/w2: ")
+    quality = read_table(tmp_path / "window" / "quality.parquet")
+    assert quality["example"].tolist() == ["a/w1", "b/w1", "b/w2", "b/w3", "c/w1"]
+
+
+def test_the_first_of_all_windows_is_the_last_one(long_store, tmp_path):
+    process_windows(*long_store, ALL, tmp_path / "all")
+    process_windows(*long_store, OPTIONS, tmp_path / "last")
+    every = read_table(tmp_path / "all" / "examples.parquet")
+    first = every[every["example"].str.endswith("/w1")].reset_index(drop=True)
+    last = read_table(tmp_path / "last" / "examples.parquet")
+    inherited = ["parent", "patient", "site", "date", "minutes_to_delivery"]
+    pd.testing.assert_frame_equal(first[inherited], last[inherited])
+    of_all, of_last = Windows.open(tmp_path / "all"), Windows.open(tmp_path / "last")
+    np.testing.assert_allclose(of_all.fhr[first["row"].to_numpy()], of_last.fhr[:], rtol=1e-6)
+
+
+def test_what_is_shorter_than_a_window_is_counted_in_the_log(long_store, tmp_path, caplog):
+    caplog.set_level("INFO")
+    process_windows(*long_store, ALL, tmp_path / "window")
+    # 100, 100 and 500 samples at 4 Hz.
+    assert "2.9 min at the start of 3 recordings" in caplog.text
+
+
+def test_files_of_all_windows_do_not_depend_on_chunks_and_threads(long_store, tmp_path):
+    process_windows(*long_store, ALL, tmp_path / "one", chunk=2)
+    process_windows(*long_store, ALL, tmp_path / "many", chunk=2, threads=3)
+    assert files_of(tmp_path / "one") == files_of(tmp_path / "many")
+
+
+def test_every_recording_is_accounted_for_with_all_windows(long_store, tmp_path):
+    process_windows(*long_store, ALL, tmp_path / "window")
+    folder = tmp_path / "window"
+    examples, quality = (read_table(folder / f"{name}.parquet") for name in ("examples", "quality"))
+    quality.loc[quality["example"].isin(["a/w1", "b/w2"]), "missing"] = 0.9
+    target = read_target({"rule": "below", "column": "ph", "threshold": 7.25}, "target")
+    cohort, refused = make_cohort(examples, quality, long_store[0], target, max_missing=0.5)
+    assert cohort["example"].tolist() == ["b/w1", "b/w3", "c/w1"]
+    rejected = [refused.iloc[:0], read_table(folder / "rejected.parquet"), refused]
+    _, flow = make_flow(long_store[0], cohort, rejected, target)
+    left = flow[(flow["site"] == "all") & (flow["label"] == "all")].set_index("step")["recordings"]
+    assert left.to_dict() == {
+        "recorded": 4,
+        "ingested": 4,
+        "window long enough": 3,
+        "signal quality": 2,
+        "labelled": 2,
+    }

@@ -18,7 +18,7 @@ from fewcase.signal.channels import draw_channel, parse_channel
 from fewcase.signal.lowpass import lowpass
 from fewcase.signal.noise import clean_fhr, clean_uc
 from fewcase.signal.rows import runs_of
-from fewcase.signal.windows import window_samples
+from fewcase.signal.windows import list_windows, window_samples
 from fewcase.study.settings import ImageOptions, SignalOptions
 
 if TYPE_CHECKING:
@@ -370,11 +370,9 @@ def illustrate_cohort(
     table, signals = read_recordings(recordings)
     quality = read_table(Path(windows) / "quality.parquet")
     name = quality["example"].iloc[choose_example(quality)]
-    record = table[table["record"] == name].iloc[0]
     samples = window_samples(signal_options.minutes, STORE_HZ)
-    start = int(record["start"])
-    if signal_options.window == "last":
-        start += int(record["samples"]) - samples
-    fhr, uc = np.array(signals[:, start : start + samples])
+    listed = list_windows(table[table["samples"] >= samples], samples, signal_options.window)
+    begin = int(listed["begin"][listed["example"] == name].iloc[0])
+    fhr, uc = np.array(signals[:, begin : begin + samples])
     steps = steps_of(fhr, uc, STORE_HZ, signal_options, image_options, channels)
     draw_steps(steps, title or f"Recording {name}", simulated, svg, png)

@@ -1,4 +1,4 @@
-"""Cut the window of every recording, clean it, and store all windows as arrays."""
+"""Cut the windows of every recording, clean them, and store them all as arrays."""
 
 from __future__ import annotations
 
@@ -100,13 +100,14 @@ def process_windows(
     chunk: int = CHUNK_ROWS,
     threads: int = 1,
 ) -> Counts:
-    """Cut and clean one window per recording and write the signal stage's files.
+    """Cut and clean the windows of all recordings and write the signal stage's files.
 
     Writes into `folder`: ``examples.parquet``, ``quality.parquet``, ``fhr.npy`` and ``uc.npy``
     (float32, a row per example), ``missing.npy`` (bits, the first sample in the highest: which
     values of FHR were filled in), ``rejected.parquet``, and last ``examples.hash``. Recordings
-    that are too short and windows without a usable FHR sample are refused. Windows of bad quality
-    are kept: the cohort decides, so that another threshold draws no image again.
+    that are too short and windows without a usable FHR sample are refused; other windows of the
+    same recording are kept. Windows of bad quality are kept: the cohort decides, so that another
+    threshold draws no image again.
 
     Parameters
     ----------
@@ -131,11 +132,10 @@ def process_windows(
     samples = window_samples(options.minutes, sampling_hz)
     enough = (records["samples"] >= samples).to_numpy()
     refused = [_too_short(record, samples, sampling_hz) for record in _rows_of(records[~enough])]
-    candidates = records[enough].reset_index(drop=True)
+    candidates = list_windows(records[enough], samples, options.window)
 
     def clean(rows: slice) -> tuple[slice, CleanedFhr, CleanedUc]:
-        starts = _window_starts(candidates.iloc[rows], samples, options.window)
-        fhr, uc = _cut(signals, starts, samples)
+        fhr, uc = _cut(signals, candidates["begin"].to_numpy()[rows], samples)
         return rows, clean_fhr(fhr, sampling_hz, options), clean_uc(uc, sampling_hz, options)
 
     kept: list[npt.NDArray[np.int64]] = []
@@ -160,18 +160,16 @@ def process_windows(
             usable = ~fhr.missing.all(axis=1)
             part = candidates.iloc[rows]
             refused += [
-                _no_signal(record) for record in _rows_of(part.iloc[np.flatnonzero(~usable)])
+                _no_signal(window) for window in _rows_of(part.iloc[np.flatnonzero(~usable)])
             ]
             kept.append(part.index.to_numpy()[usable])
-            quality.append(_quality_table(part["record"], fhr, uc).iloc[kept[-1] - rows.start])
+            quality.append(_quality_table(part["example"], fhr, uc).iloc[kept[-1] - rows.start])
             files["fhr"].append(fhr.fhr[usable])
             files["uc"].append(uc.uc[usable])
             files["missing"].append(np.packbits(fhr.missing[usable], axis=1))
         if not files["fhr"].rows:
             raise _nothing_left(refused, folder)
-        examples = _examples_table(
-            candidates.iloc[np.concatenate(kept)], samples, options.window, sampling_hz
-        )
+        examples = _examples_table(candidates.iloc[np.concatenate(kept)], sampling_hz)
         measured = pd.concat(quality, ignore_index=True)
         write_table(paths["examples.parquet"], examples)
         write_table(paths["quality.parquet"], measured)
@@ -180,12 +178,51 @@ def process_windows(
         info = {"content": content, "examples": len(examples), "sampling_hz": sampling_hz}
         write_digest(paths["examples.hash"], info)
     logger.info("%d windows of %g min, %d refused", len(examples), options.minutes, len(refused))
+    if options.window == "all":
+        _log_remainder(records[enough], samples, sampling_hz)
     return Counts(accepted=len(examples), refused=len(refused))
 
 
-def _window_starts(records: pd.DataFrame, samples: int, window: str) -> npt.NDArray[np.int64]:
-    start = records["start"].to_numpy()
-    return start if window == "first" else start + records["samples"].to_numpy() - samples
+def list_windows(records: pd.DataFrame, samples: int, window: str) -> pd.DataFrame:
+    """List the windows of recordings that are long enough for one.
+
+    Parameters
+    ----------
+    records
+        Recordings, as in ``records.parquet``, each of at least `samples` samples.
+    samples
+        Length of a window.
+    window
+        ``last`` or ``first``: one window each, called as its recording. ``all``: consecutive
+        windows without overlap, counted back from the end, called ``name/w1`` (the last one),
+        ``name/w2`` and so on; what is left at the start is shorter than a window and dropped.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per window, in the order of the records: their columns, and example (the name), begin
+        (its first sample in the signal store) and behind (samples of the recording after its end).
+    """
+    whole = records["samples"].to_numpy()
+    n_windows = whole // samples if window == "all" else np.ones(len(records), np.int64)
+    of = np.repeat(np.arange(len(records)), n_windows)
+    number = np.arange(len(of)) - np.repeat(np.cumsum(n_windows) - n_windows, n_windows)
+    behind = (whole - samples)[of] if window == "first" else number * samples
+    listed = records.iloc[of].reset_index(drop=True)
+    names = listed["record"]
+    if window == "all":
+        names = names + "/w" + pd.Series(number + 1, dtype="int64").astype(str)
+    begin = listed["start"].to_numpy() + whole[of] - samples - behind
+    return listed.assign(example=names, begin=begin, behind=behind)
+
+
+def _log_remainder(records: pd.DataFrame, samples: int, sampling_hz: float) -> None:
+    remainder = records["samples"].to_numpy() % samples
+    logger.info(
+        "%.1f min at the start of %d recordings are shorter than a window and left out",
+        remainder.sum() / sampling_hz / 60,
+        np.count_nonzero(remainder),
+    )
 
 
 def _cut(
@@ -209,9 +246,9 @@ def _too_short(record: Any, samples: int, sampling_hz: float) -> Refusal:
     return Refusal(record.record, record.patient, record.site, "signal", "too short", detail)
 
 
-def _no_signal(record: Any) -> Refusal:
-    detail = f"{record.record}: the window has no FHR sample left after noise processing."
-    return Refusal(record.record, record.patient, record.site, "signal", "no usable FHR", detail)
+def _no_signal(window: Any) -> Refusal:
+    detail = f"{window.example}: the window has no FHR sample left after noise processing."
+    return Refusal(window.record, window.patient, window.site, "signal", "no usable FHR", detail)
 
 
 def _nothing_left(refused: Sequence[Refusal], folder: Path) -> InputError:
@@ -219,8 +256,9 @@ def _nothing_left(refused: Sequence[Refusal], folder: Path) -> InputError:
         f"{why} ({count})" for why, count in Counter(r.reason for r in refused).items()
     )
     first = refused[0].detail if refused else "There was no recording."
+    names = {r.record for r in refused}
     return InputError(
-        f"{folder}: none of {len(refused)} recordings gives a window: {tally}. The first one: "
+        f"{folder}: none of {len(names)} recordings gives a window: {tally}. The first one: "
         f"{first} Set signal.minutes to what the recordings have."
     )
 
@@ -244,20 +282,18 @@ def _quality_table(names: pd.Series, fhr: CleanedFhr, uc: CleanedUc) -> pd.DataF
     )
 
 
-def _examples_table(
-    records: pd.DataFrame, samples: int, window: str, sampling_hz: float
-) -> pd.DataFrame:
+def _examples_table(windows: pd.DataFrame, sampling_hz: float) -> pd.DataFrame:
     # Minutes from the end of the window, not of the recording, to delivery.
-    behind = (records["samples"] - samples) / sampling_hz / 60 if window == "first" else 0.0
+    behind = windows["behind"] / sampling_hz / 60
     return pd.DataFrame(
         {
-            "row": np.arange(len(records), dtype=np.int64),
-            "example": records["record"],
-            "parent": records["record"],
-            "patient": records["patient"],
-            "site": records["site"],
-            "date": records["date"],
-            "minutes_to_delivery": records["minutes_to_delivery"] + behind,
+            "row": np.arange(len(windows), dtype=np.int64),
+            "example": windows["example"],
+            "parent": windows["record"],
+            "patient": windows["patient"],
+            "site": windows["site"],
+            "date": windows["date"],
+            "minutes_to_delivery": windows["minutes_to_delivery"] + behind,
         }
     ).reset_index(drop=True)
 

@@ -13,7 +13,9 @@ class SignalOptions:
 
     minutes: float = setting(30.0, minimum=1, help="Length of the window.")
     window: str = setting(
-        "last", choices=("last", "first"), help="Which part of a recording is the window."
+        "last",
+        choices=("last", "first", "all"),
+        help="Which part of a recording is the window; all: consecutive windows back from its end.",
     )
     longest_zero_run_s: float = setting(
         15.0,
