@@ -159,7 +159,8 @@ def test_a_column_that_is_not_there_is_named_with_the_nearest(hospital):
     ("change", "message"),
     [
         ({"columns": {**JAPANESE["columns"], "apgar": "Ap1"}}, r"apgar: unknown key.*'apgar[15]'"),
-        ({"columns": {"file": "ファイル", "site": "施設"}}, r"columns\.patient: this key is"),
+        ({"columns": {"patient": "ID", "site": "施設"}}, r"columns\.file: this key is"),
+        ({"outcomes": {"file_bytes": "pH"}}, r"file_bytes: every record has a column of this"),
         ({"values": {"sexx": {"男": "male"}}}, r"values\.sexx: no column.*Did you mean 'sex'"),
         ({"outcomes": {"ph": "pH"}}, r"outcomes\.ph: name this column under columns"),
         ({"signal_columns": {"fhr": "fhr"}}, r"expected the keys fhr and uc"),
@@ -224,6 +225,23 @@ def plain(tmp_path):
 
 def test_a_record_without_a_name_is_called_after_its_file(plain):
     assert read_one(plain).record == "A/s"
+
+
+def test_without_a_column_for_the_patient_each_recording_is_one_and_the_log_says_so(plain, caplog):
+    write_csv(plain / "t2.csv", 150)
+    pd.DataFrame({"file": ["s.csv", "t2.csv"]}).to_csv(plain / "t.csv", index=False)
+    items = read(plain, {**PLAIN, "columns": {"file": "file"}})
+    assert [item.patient for item in items] == [item.record for item in items] == ["A/s", "A/t2"]
+    assert "each recording counts as a patient of its own" in caplog.text
+    write_recordings(items, plain / "out")
+    table = pd.read_parquet(plain / "out" / "records.parquet")
+    assert table["patient_known"].tolist() == [False, False]
+
+
+def test_a_column_for_the_patient_that_is_named_must_be_there(plain):
+    with pytest.raises(InputError, match=r"no column 'mother'"):
+        read(plain, {**PLAIN, "columns": {"file": "file", "patient": "mother"}})
+    assert read_one(plain).patient_known
 
 
 def test_a_blank_patient_or_site_is_quarantined(plain):
@@ -352,23 +370,25 @@ def save_wfdb(folder, file="s"):
 
 
 @pytest.mark.parametrize(
-    ("save", "rate"),
+    ("save", "rate", "kind"),
     [
-        (save_csv, 4),
-        (save_parquet, 4),
-        (save_npy, 4),
-        (save_npy_upright, 4),
-        (save_wfdb, 2),
-        (lambda folder: save_wfdb(folder, "s.hea"), 2),
-        (lambda folder: save_wfdb(folder, "s.dat"), 2),
+        (save_csv, 4, "csv"),
+        (save_parquet, 4, "parquet"),
+        (save_npy, 4, "npy"),
+        (save_npy_upright, 4, "npy"),
+        (save_wfdb, 2, "wfdb"),
+        (lambda folder: save_wfdb(folder, "s.hea"), 2, "wfdb"),
+        (lambda folder: save_wfdb(folder, "s.dat"), 2, "wfdb"),
     ],
 )
-def test_every_signal_format_gives_the_same_samples(tmp_path, save, rate):
+def test_every_signal_format_gives_the_same_samples(tmp_path, save, rate, kind):
     write_table(tmp_path, file=save(tmp_path))
     item = read_one(tmp_path)
     np.testing.assert_allclose(item.fhr, SIGNAL[0], atol=0.01)
     np.testing.assert_allclose(item.uc, SIGNAL[1], atol=0.01)
     assert item.sampling_hz == rate
+    signal_file = next(path for path in tmp_path.glob("s.*") if path.suffix != ".hea")
+    assert (item.file_type, item.file_bytes) == (kind, signal_file.stat().st_size)
 
 
 def test_the_row_s_rate_goes_before_the_file_s_and_the_option_s(tmp_path):

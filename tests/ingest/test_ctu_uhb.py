@@ -229,6 +229,10 @@ def test_the_public_database_is_accepted_whole(database):
     names = [*range(1001, 1507), *range(2001, 2047)]
     assert table["record"].tolist() == [str(name) for name in names]
     assert table["patient"].is_unique
+    assert not table["patient_known"].any()
+    assert set(table["file_type"]) == {"wfdb"}
+    # Two signals of 16 bits: the size of the file is the length of the recording.
+    assert (table["file_bytes"] == 4 * table["samples"]).all()
     assert set(table["site"]) == {"CTU-UHB"}
     assert set(table["sampling_hz"]) == {4.0}
     assert table["samples"].agg(["min", "max"]).tolist() == [14400, 21620]

@@ -77,6 +77,26 @@ def test_outcomes_have_fixed_columns_and_types_and_further_ones_are_kept(tmp_pat
     assert table["date"].isna().tolist() == [False, True]
 
 
+def test_a_record_tells_its_source_and_neither_images_nor_signals_depend_on_it(tmp_path):
+    plain = make()
+    told = dataclasses.replace(plain, patient_known=False, file_type="csv", file_bytes=1234.0)
+    write_recordings([plain], tmp_path / "plain")
+    write_recordings([told], tmp_path / "told")
+    columns = ["patient_known", "file_type", "file_bytes"]
+    table = read_recordings(tmp_path / "told")[0]
+    assert table[columns].iloc[0].tolist() == [False, "csv", 1234.0]
+    assert table["patient_known"].dtype == bool
+    simulated = read_recordings(tmp_path / "plain")[0]
+    assert simulated[columns[:2]].iloc[0].tolist() == [True, ""]
+    assert simulated["file_bytes"].isna().all()
+    signals, records = (
+        [(tmp_path / name / file).read_bytes() for name in ("plain", "told")]
+        for file in ("signals.hash", "records.hash")
+    )
+    assert signals[0] == signals[1]
+    assert records[0] != records[1]
+
+
 def test_zeros_and_missing_samples_are_stored_as_the_device_wrote_them(tmp_path):
     fhr = make().fhr.copy()
     fhr[10:20], fhr[30:35] = 0, np.nan

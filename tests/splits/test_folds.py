@@ -176,6 +176,154 @@ def test_the_same_patient_id_at_two_hospitals_is_two_people(tmp_path):
     assert (held_out["test_set"] != "excluded").all()
 
 
+def pairs_of(*rows):
+    """Return duplicate pairs given as (example_a, example_b) and optionally kind and transform."""
+    given = [(a, b, *rest, *("near", "")[len(rest) :]) for a, b, *rest in rows]
+    table = pd.DataFrame(given, columns=["example_a", "example_b", "kind", "transform"])
+    return table.assign(correlation=np.where(table["kind"] == "exact", 1.0, 0.997))
+
+
+def test_patients_joined_by_a_copy_are_dealt_together_under_the_name_of_the_first(patients):
+    table = patients({"a": 200, "b": 100}, 0.3, 1.0)
+    generator = np.random.default_rng(2)
+    ends = generator.choice(table["example"], (60, 2), replace=False)
+    pairs = pairs_of(*map(tuple, ends))
+    split = folds.make_split(table, OPTIONS, 0, pairs).set_index("example")
+    for a, b in ends:
+        assert split.loc[a, ["group", "fold", "inner"]].equals(
+            split.loc[b, ["group", "fold", "inner"]].rename(a)
+        )
+    assert split.groupby("patient")["fold"].nunique().max() == 1
+    first = split.groupby("group")["patient"].min()
+    assert (first == first.index).all()
+    assert split["group"].nunique() < split["patient"].nunique()
+    apart = folds.make_split(table, with_hold_out(duplicates="ignore"), 0, pairs)
+    assert (apart["group"] == apart["patient"]).all()
+    apart = apart.set_index("example")["fold"]
+    assert (apart[ends[:, 0]].to_numpy() != apart[ends[:, 1]].to_numpy()).sum() > 20
+
+
+def test_patients_of_one_slide_are_dealt_together(cohort):
+    slide = np.where(cohort["row"] < 40, "slide " + (cohort["row"] // 10).astype(str), "")
+    table = cohort.assign(parent=np.where(slide == "", cohort["parent"], slide))
+    for policy in ("group", "ignore"):
+        split = folds.make_split(table, with_hold_out(duplicates=policy), 0)
+        assert split.groupby("parent")["fold"].nunique().max() == 1
+        assert split.groupby("parent")["group"].nunique().max() == 1
+
+
+def test_a_training_example_with_a_copy_in_the_test_set_is_left_out_with_its_whole_group(cohort):
+    tested = cohort["example"][cohort["site"] == "east"].iloc[0]
+    copied = cohort[cohort["site"] == "north"].iloc[0]
+    options = with_hold_out(HeldOut("east"))
+    split = folds.make_split(cohort, options, 0, pairs_of((tested, copied["example"])))
+    group = split["patient"] == copied["patient"]
+    assert (split["test_set"][group] == "excluded").all()
+    assert split["reason"][group].str.startswith("group in test set: joined as east/").all()
+    assert (split["reason"][~group] == "").all()
+
+
+def test_dropping_keeps_one_copy_and_says_which(cohort):
+    names = cohort.groupby("site")["example"].apply(list)
+    north, east = sorted(names["north"])[:8], sorted(names["east"])[:2]
+    pairs = pairs_of(
+        (north[1], north[0], "exact"),  # the first by name stays
+        (north[2], east[0], "near"),  # the copy in the test set stays
+        (north[4], north[3], "near"),
+        (north[4], north[5], "near"),  # a near copy of 4 alone, which goes: stays
+    )
+    split = folds.make_split(cohort, with_hold_out(HeldOut("east"), duplicates="drop"), 0, pairs)
+    reason = split.set_index("example")["reason"]
+    assert reason[reason != ""].to_dict() == {
+        north[1]: f"duplicate: {north[0]} is kept",
+        north[2]: f"duplicate: {east[0]} is kept",
+        north[4]: f"duplicate: {north[3]} is kept",
+    }
+    assert (split["test_set"][split["reason"] != ""] == "excluded").all()
+    assert set(split["test_set"][split["site"] == "east"]) == {"external"}
+
+
+def test_copies_within_the_test_set_are_dropped_as_well_and_the_file_is_still_good(
+    cohort, tmp_path
+):
+    east = sorted(cohort["example"][cohort["site"] == "east"])[:2]
+    options = with_hold_out(HeldOut("east"), duplicates="drop")
+    split = folds.make_split(cohort, options, 0, pairs_of((east[0], east[1], "exact")))
+    folds.write_split(tmp_path / "split.parquet", split, options, 0)
+    read = folds.read_split(tmp_path / "split.parquet").set_index("example")
+    assert read["test_set"][east].tolist() == ["external", "excluded"]
+
+
+def test_of_many_copies_listed_as_a_chain_one_is_kept(cohort):
+    names = sorted(cohort["example"])[:6]
+    chain = pairs_of(*((a, b, "exact") for a, b in zip(names[1:], names[:-1], strict=True)))
+    split = folds.make_split(cohort, with_hold_out(duplicates="drop"), 0, chain)
+    dropped = split[split["reason"] != ""]
+    assert sorted(dropped["example"]) == names[1:]
+    assert set(dropped["reason"]) == {f"duplicate: {names[0]} is kept"}
+
+
+def test_copies_of_an_example_outside_the_cohort_are_copies_of_each_other(cohort):
+    first, second = cohort["example"][[0, 600]]
+    pairs = pairs_of((first, "elsewhere", "exact"), ("elsewhere", second, "exact"))
+    split = folds.make_split(cohort, OPTIONS, 0, pairs)
+    assert split["group"][0] == split["group"][600]
+
+
+def test_a_copy_of_two_patients_stops_a_study_that_asks_for_it(cohort):
+    table = cohort.set_index("patient")
+    several = table.index.value_counts().index[0]
+    one_patient = tuple(table.loc[several, "example"][:2])
+    options = with_hold_out(duplicates="fail")
+    folds.make_split(cohort, options, 0, pairs_of(one_patient))
+    pairs = pairs_of(one_patient, ("recording 1", "recording 800", "near", "rotate 90"))
+    with pytest.raises(
+        InputError,
+        match=r"near duplicates \(rotate 90, correlation 0\.997\): example 'recording 1' of "
+        r"patient 'north/\d+' and example 'recording 800' of patient 'east/\d+' .*group or drop",
+    ):
+        folds.make_split(cohort, options, 0, pairs)
+    folds.make_split(cohort, dataclasses.replace(options, scheme="image"), 0, pairs)
+
+
+def test_copies_with_different_labels_are_told(cohort, caplog):
+    labelled = [cohort["example"][cohort["label"] == label].iloc[0] for label in (0, 1)]
+    folds.make_split(cohort, OPTIONS, 0, pairs_of(tuple(labelled)))
+    assert "1 pairs of duplicates have different labels" in caplog.text
+    assert repr(labelled[0]) in caplog.text
+
+
+def test_pairs_change_nothing_for_patients_without_copies(patients):
+    table = patients({"a": 300}, 0.3, 1.0)
+    pairs = pairs_of(("not here", "nor here", "exact"), ("recording 3", "nor here"))
+    plain = folds.make_split(table, OPTIONS, 0)
+    assert folds.make_split(table, OPTIONS, 0, pairs).equals(plain)
+    assert (plain["group"] == plain["patient"]).all()
+
+
+def test_three_recordings_cannot_be_split_and_the_message_says_what_is_missing(cohort):
+    three = cohort.groupby("label").head(2).sort_values("label")[1:]
+    assert three["label"].tolist() == [0, 1, 1]
+    with pytest.raises(InputError, match="a single patient with label 0 is left to train on"):
+        folds.make_split(three, OPTIONS, 0)
+    four = cohort[~cohort["patient"].duplicated()].groupby("label").head(2)
+    with pytest.raises(InputError, match=r"5 folds for 2 patients with label 0.*Give 2 folds or"):
+        folds.make_split(four, OPTIONS, 0)
+    split = folds.make_split(four, with_hold_out(folds=2, inner_folds=0), 0)
+    assert split.groupby("fold")["label"].nunique().tolist() == [2, 2]
+
+
+def test_a_test_set_with_two_positives_or_none_is_warned_of(cohort, caplog):
+    east = np.flatnonzero(cohort["site"] == "east")
+    for positives in (2, 0):
+        table = cohort.copy()
+        table.loc[east, "label"] = 0
+        table.loc[east[:positives], "label"] = 1
+        folds.make_split(table, with_hold_out(HeldOut("east")), 0)
+    assert "only 2 of 150 test examples have the label 1: its intervals" in caplog.text
+    assert "none of 150 test examples has the label 1: no AUC" in caplog.text
+
+
 def test_the_image_scheme_ignores_patients_and_is_marked_leaky(cohort, tmp_path):
     options = with_hold_out(scheme="image")
     split = folds.make_split(cohort, options, 0)

@@ -70,7 +70,8 @@ def many(split):
 def move_late_birth_to_training(split):
     i = first(split, lambda s: s["test_set"] == "temporal")
     split.loc[i, ["fold", "inner", "test_set"]] = [1, 1, ""]
-    split.loc[i, "patient"] = "south/somebody new"
+    split.loc[i, ["patient", "group"]] = "south/somebody new"
+    split.loc[i, "reason"] = ""
     return split
 
 
@@ -119,6 +120,45 @@ BROKEN = {
     ),
     "row nowhere": (edit("test_set", held_out, ""), "is in no fold and in no test set"),
     "unknown test set": (edit("test_set", held_out, "spare"), "test_set 'spare'"),
+    "group in two folds": (
+        lambda split: split.assign(
+            group=split["group"].where(
+                ~split["patient"].isin(
+                    [split["patient"][split["fold"] == fold].iloc[0] for fold in (0, 1)]
+                ),
+                "together",
+            )
+        ),
+        "group 'together' is in two folds, 0 and 1",
+    ),
+    "parent in two folds": (
+        lambda split: split.assign(
+            parent=split["parent"].where(
+                ~split["example"].isin(
+                    [split["example"][split["fold"] == fold].iloc[0] for fold in (0, 1)]
+                ),
+                "slide",
+            )
+        ),
+        "parent 'slide' is in two folds, 0 and 1",
+    ),
+    "patient in two groups": (
+        edit("group", many, "another"),
+        r"patient '.*' is in two groups",
+    ),
+    "excluded without a reason": (
+        edit("reason", lambda s: s["test_set"] == "excluded", ""),
+        "is excluded without a reason",
+    ),
+    "reason but used": (edit("reason", trained, "no date"), "has a reason but is used"),
+    "unknown reason": (
+        edit("reason", lambda s: s["test_set"] == "excluded", "dull"),
+        "has a reason that is none of .* reason 'dull'",
+    ),
+    "dropped under another policy": (
+        edit("reason", lambda s: s["test_set"] == "excluded", "duplicate: x is kept"),
+        "is dropped against the policy",
+    ),
     "no inner part": (edit("inner", trained, -1), "has the wrong inner part"),
     "held out but excluded": (edit("test_set", held_out, "excluded"), "is held out but in no test"),
     "test set not held out": (
@@ -164,6 +204,8 @@ def test_a_broken_split_file_stops_with_the_name_of_the_culprit(path, name):
         ("leaky", True, "not those that were written"),
         ("target", "ph", "not those that were written"),
         ("scheme", "image", "not those that were written"),
+        ("duplicates", "ignore", "not those that were written"),
+        ("duplicates", "join", "'join' is not one of"),
         ("folds", 5, "fold 4 of 5 has no example"),
         ("scheme", "patients", "Did you mean 'patient'"),
     ],

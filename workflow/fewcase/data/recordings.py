@@ -20,6 +20,9 @@ STORE_HZ = 4.0
 SIGNAL_COLUMNS = ("record", "patient", "site", "date", "start", "samples", "minutes_to_delivery")
 """What stages of signals and images take from a record: no outcome is among it."""
 
+SOURCE_COLUMNS = ("patient_known", "file_type", "file_bytes")
+"""What a record says of its source: no signal or image depends on it."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
@@ -47,6 +50,13 @@ class Recording:
         From the end of the recording to delivery; NaN where unknown.
     origin
         Where it was read, such as a file and its row, for whoever has to mend it.
+    patient_known
+        Whether `patient` is a person's; False where the source names none, and the recording's
+        own name stands in.
+    file_type
+        Kind of its signal file: csv, parquet, npy or wfdb; empty where there is no file.
+    file_bytes
+        Size of its signal file, or of all signal files of a WFDB record; NaN where there is none.
     """
 
     record: str
@@ -59,6 +69,9 @@ class Recording:
     outcomes: dict[str, float | str | None] = dataclasses.field(default_factory=dict)
     minutes_to_delivery: float = float("nan")
     origin: str = ""
+    patient_known: bool = True
+    file_type: str = ""
+    file_bytes: float = float("nan")
 
     def __post_init__(self) -> None:
         _spell_names(self)
@@ -116,7 +129,7 @@ def read_recordings(folder: Path) -> tuple[pd.DataFrame, np.memmap]:
     -------
     table
         ``records.parquet``: record, patient, site, date, outcomes, sampling_hz (as recorded),
-        start and samples (int64), minutes_to_delivery.
+        start and samples (int64), minutes_to_delivery, patient_known, file_type, file_bytes.
     signals
         float32 (2, samples of all recordings) at `STORE_HZ`, memory-mapped; recording i is
         ``signals[:, start:start + samples]``, which is one piece of the file.

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from fewcase.data.files import read_table
-from fewcase.data.recordings import SIGNAL_COLUMNS, Recording, Refusal
+from fewcase.data.recordings import SIGNAL_COLUMNS, SOURCE_COLUMNS, Recording, Refusal
 from fewcase.ingest.csv_files import (
     DELIMITERS,
     CsvError,
@@ -31,10 +31,9 @@ from fewcase.study.fields import nearest
 from fewcase.study.sources import CtgTable
 from fewcase.study.spelling import plain_name
 
-REQUIRED_COLUMNS = ("patient", "file")
-
 KNOWN_COLUMNS = (
-    *REQUIRED_COLUMNS,
+    "file",
+    "patient",
     "site",
     "record",
     "date",
@@ -48,7 +47,7 @@ KNOWN_COLUMNS = (
 )
 """Keys of the option ``columns``."""
 
-RESERVED_OUTCOMES = tuple(set(SIGNAL_COLUMNS).difference(KNOWN_COLUMNS))
+RESERVED_OUTCOMES = tuple({*SIGNAL_COLUMNS, *SOURCE_COLUMNS}.difference(KNOWN_COLUMNS))
 """Columns of a record that its source does not name."""
 
 LONGEST_DISAGREEMENT = 0.05
@@ -66,6 +65,9 @@ logger = logging.getLogger(__name__)
 
 def read_ctg_table(options: CtgTable, data: Path) -> Iterator[Recording | Refusal]:
     """Read the recordings that a metadata table lists, one by one.
+
+    Without a column for the patient, each recording counts as a patient of its own, and its
+    ``patient_known`` is False.
 
     Parameters
     ----------
@@ -87,6 +89,12 @@ def read_ctg_table(options: CtgTable, data: Path) -> Iterator[Recording | Refusa
     logger.info("%s: %d rows", path, len(columns[0]))
     if not columns[0]:
         raise InputError(f"{path}: a header and no rows, expected one row per recording.")
+    if "patient" not in options.columns:
+        logger.warning(
+            "%s: no column for the patient is named, so each recording counts as a patient of its "
+            "own. If a patient has several, folds may share her: name it under columns.patient.",
+            path,
+        )
     for number, cells in enumerate(zip(*columns, strict=True), start=1):
         row = _Row(path, number, dict(zip(named, cells, strict=True)), options)
         try:
@@ -103,12 +111,11 @@ def _check_options(options: CtgTable) -> None:
                 f"{where}.columns.{key}: unknown key.{nearest(key, KNOWN_COLUMNS)} Other columns "
                 "are kept by naming them under outcomes."
             )
-    for key in REQUIRED_COLUMNS:
-        if key not in options.columns:
-            raise InputError(
-                f"{where}.columns.{key}: this key is required: the table's column that holds the "
-                f"{'signal file' if key == 'file' else key}."
-            )
+    if "file" not in options.columns:
+        raise InputError(
+            f"{where}.columns.file: this key is required: the table's column that holds the "
+            "signal file."
+        )
     for key in options.outcomes:
         if key in KNOWN_COLUMNS:
             raise InputError(f"{where}.outcomes.{key}: name this column under columns instead.")
@@ -236,10 +243,11 @@ class _Row:
         self._missing = {str(word) for word in options.missing}
         self._missing_numbers = {word for word in options.missing if not isinstance(word, str)}
         self.site = options.site if options.site is not None else self.text("site")
-        self.patient = self._named(self.text("patient"))
         # A refusal must be told apart from others also where the row names no record.
         own_name = self.text("record") or Path(self.text("file")).stem or f"row {number}"
         self.record = self._named(own_name)
+        self.patient_known = "patient" in options.columns
+        self.patient = self._named(self.text("patient")) if self.patient_known else self.record
 
     @property
     def where(self) -> str:
@@ -357,6 +365,9 @@ def _read_row(row: _Row, folder: Path, options: CtgTable) -> Recording:
         outcomes={name: row.value(name) for name in (*names, *options.outcomes)},
         minutes_to_delivery=minutes,
         origin=row.where,
+        patient_known=row.patient_known,
+        file_type=signals.file_type,
+        file_bytes=signals.file_bytes,
     )
 
 

@@ -49,7 +49,8 @@ def read_ctu_uhb(options: CtuUhb, data: Path) -> Iterator[Recording | Refusal]:
     """Read the recordings of the CTU-UHB database one by one.
 
     The database names no patients: each record is one delivery, so the record stands for its
-    patient. It gives no dates.
+    patient, and ``patient_known`` is False: whether a woman gave birth twice cannot be known. It
+    gives no dates.
 
     Parameters
     ----------
@@ -85,6 +86,9 @@ def read_ctu_uhb(options: CtuUhb, data: Path) -> Iterator[Recording | Refusal]:
                 comments, len(signals.fhr), signals.sampling_hz
             ),
             origin=f"{record}.hea",
+            patient_known=False,
+            file_type=signals.file_type,
+            file_bytes=signals.file_bytes,
         )
 
 

@@ -51,12 +51,18 @@ class Signals:
         Samples per second where the file tells; NaN otherwise.
     comments
         The comment lines of a WFDB header, without ``#``; empty otherwise.
+    file_type
+        csv, parquet, npy or wfdb.
+    file_bytes
+        Size of the file, or of all signal files of a WFDB record.
     """
 
     fhr: npt.NDArray[np.float32]
     uc: npt.NDArray[np.float32]
     sampling_hz: float = math.nan
     comments: tuple[str, ...] = ()
+    file_type: str = ""
+    file_bytes: float = math.nan
 
 
 def read_signals(
@@ -86,17 +92,21 @@ def read_signals(
     """
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv", ".txt"):
-        return _read_csv(path, channels, delimiter, encoding, missing)
+        return _of_file(_read_csv(path, channels, delimiter, encoding, missing), "csv", path)
     if suffix == ".parquet":
-        return _read_parquet(path, channels)
+        return _of_file(_read_parquet(path, channels), "parquet", path)
     if suffix == ".npy":
-        return _read_npy(path)
+        return _of_file(_read_npy(path), "npy", path)
     if suffix in (".hea", ".dat", "") or path.with_name(path.name + ".hea").exists():
         record = path.with_suffix("") if suffix in (".hea", ".dat") else path
         return read_wfdb(record, channels)
     raise SignalError(
         "unknown file type", f"{path}: expected a name ending in one of {', '.join(SUFFIXES)}."
     )
+
+
+def _of_file(signals: Signals, file_type: str, path: Path) -> Signals:
+    return dataclasses.replace(signals, file_type=file_type, file_bytes=float(path.stat().st_size))
 
 
 def read_wfdb(record: Path, channels: Mapping[str, str]) -> Signals:
@@ -140,7 +150,9 @@ def read_wfdb(record: Path, channels: Mapping[str, str]) -> Signals:
             )
         columns[channel] = physical[:, names.index(name.lower())].astype(np.float32)
     comments = tuple(content.comments or ())
-    return Signals(columns["fhr"], columns["uc"], stated_rate, comments)
+    files = [record.with_name(name) for name in dict.fromkeys(content.file_name or ())]
+    size = float(sum(file.stat().st_size for file in files)) if files else math.nan
+    return Signals(columns["fhr"], columns["uc"], stated_rate, comments, "wfdb", size)
 
 
 def _stated_rate(header_file: Path) -> float:

@@ -154,6 +154,9 @@ class _Row:
     minutes_to_delivery: float
     start: int
     samples: int
+    patient_known: bool
+    file_type: str
+    file_bytes: float
     digest: str
     where: str
 
@@ -171,6 +174,9 @@ def _append(recording: Recording, store: _SignalWriter) -> _Row:
         minutes_to_delivery=minutes if math.isfinite(minutes) else math.nan,
         start=store.append(block),
         samples=len(block),
+        patient_known=recording.patient_known,
+        file_type=recording.file_type,
+        file_bytes=float(recording.file_bytes),
         digest=hashlib.sha256(block.data).hexdigest(),
         where=recording.where,
     )
@@ -220,6 +226,9 @@ def _records_table(rows: Sequence[_Row]) -> pd.DataFrame:
             "start": np.cumsum(samples) - samples,
             "samples": samples,
             "minutes_to_delivery": np.array([row.minutes_to_delivery for row in rows]),
+            "patient_known": np.array([row.patient_known for row in rows], dtype=bool),
+            "file_type": _texts([row.file_type for row in rows]),
+            "file_bytes": np.array([row.file_bytes for row in rows]),
         }
     )
 

@@ -6,28 +6,32 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fewcase.splits.holdout import covers, undated_rows
+from fewcase.splits.holdout import DUPLICATE, REASONS, covers, reason_codes, undated_rows
 from fewcase.study.errors import InputError
 from fewcase.study.splits import SplitOptions
 
 TEST_SETS = ("", "temporal", "external", "excluded")
 REMEDY = "Delete the file and run the split stage again."
 
-_NEEDED = {"row", "example", "parent", "patient", "site", "date", "label", "fold", "inner",
-           "test_set"}  # fmt: skip
+_NEEDED = {
+    *("row", "example", "parent", "patient", "group", "site", "date", "label"),
+    *("fold", "inner", "test_set", "reason"),
+}
 
 
 def check_split(split: pd.DataFrame, options: SplitOptions, where: str) -> None:
     """Check that a split keeps what its options promise.
 
-    Every fold lies in range and is used; a patient is in one fold and one inner part only, and not
-    in the test set as well (unless the scheme is known to leak); held-out sites and periods are in
-    no fold; temporal and external test sites are called so rightly.
+    Every fold lies in range and is used; a patient is in one group, and a patient, parent or group
+    is in one fold and one inner part only, and not in the test set as well (unless the scheme is
+    known to leak); held-out sites and periods are in no fold; temporal and external test sites are
+    called so rightly; whatever is left out has a reason.
 
     Raises
     ------
     InputError
-        Naming the file `where` and the first patient, site, example or fold that breaks a promise.
+        Naming the file `where` and the first patient, parent, group, site, example or fold that
+        breaks a promise.
     """
     missing = sorted(_NEEDED - set(split.columns))
     if missing:
@@ -37,8 +41,11 @@ def check_split(split: pd.DataFrame, options: SplitOptions, where: str) -> None:
     _check_ranges(split, options, where)
     training = (split["fold"] >= 0).to_numpy()
     if not options.is_leaky:
-        _check_patients(split, training, where)
+        for column in ("patient", "parent", "group"):
+            _check_together(split, training, column, where)
+        _check_grouping(split, where)
     _check_held_out(split, options, training, where)
+    _check_reasons(split, options, where)
 
 
 def _check_ranges(split: pd.DataFrame, options: SplitOptions, where: str) -> None:
@@ -68,19 +75,26 @@ def _check_ranges(split: pd.DataFrame, options: SplitOptions, where: str) -> Non
     _refuse(split, has_inner != wants_inner, where, "example", "has the wrong inner part", "inner")
 
 
-def _check_patients(split: pd.DataFrame, training: npt.NDArray[np.bool_], where: str) -> None:
+def _check_together(
+    split: pd.DataFrame, training: npt.NDArray[np.bool_], column: str, where: str
+) -> None:
     kept = split[training]
-    for column, name in [("fold", "folds"), ("inner", "inner parts")]:
-        bounds = kept.groupby("patient")[column].agg(["min", "max"])
+    for part, name in [("fold", "folds"), ("inner", "inner parts")]:
+        bounds = kept.groupby(column)[part].agg(["min", "max"])
         torn = bounds[bounds["min"] != bounds["max"]]
         if len(torn):
             low, high = torn.iloc[0]
             raise InputError(
-                f"{where}: patient {torn.index[0]!r} is in two {name}, {low} and {high}. {REMEDY}"
+                f"{where}: {column} {torn.index[0]!r} is in two {name}, {low} and {high}. {REMEDY}"
             )
-    tested = split["patient"][split["test_set"].isin(["temporal", "external"])]
-    leaked = split["patient"].isin(tested).to_numpy() & training
-    _refuse(split, leaked, where, "patient", "is in the test set and in a fold", "fold")
+    tested = split[column][split["test_set"].isin(["temporal", "external"])]
+    leaked = split[column].isin(tested).to_numpy() & training
+    _refuse(split, leaked, where, column, "is in the test set and in a fold", "fold")
+
+
+def _check_grouping(split: pd.DataFrame, where: str) -> None:
+    first = split.groupby("patient")["group"].transform("first")
+    _refuse(split, split["group"] != first, where, "patient", "is in two groups", "group")
 
 
 def _check_held_out(
@@ -95,9 +109,11 @@ def _check_held_out(
         promised |= covered
     undated = undated_rows(split, options.hold_out) & training
     _refuse(split, undated, where, "example", "has no date and may be of a held-out period")
-    _refuse(split, promised & ~tested, where, "example", "is held out but in no test set")
+    dropped = (reason_codes(split["reason"]) == DUPLICATE).to_numpy()
+    lost = promised & ~tested & ~dropped
+    _refuse(split, lost, where, "example", "is held out but in no test set")
     _refuse(split, tested & ~promised, where, "site", "is in a test set but not held out")
-    trained_on = split["site"].isin(split["site"][training]).to_numpy()
+    trained_on = split["site"].isin(split["site"][training].unique()).to_numpy()
     wrong = tested & (trained_on != (split["test_set"] == "temporal").to_numpy())
     _refuse(
         split,
@@ -107,6 +123,19 @@ def _check_held_out(
         "is temporal only if another period of it is trained on, and else external",
         "test_set",
     )
+
+
+def _check_reasons(split: pd.DataFrame, options: SplitOptions, where: str) -> None:
+    excluded = split["test_set"] == "excluded"
+    given = split["reason"] != ""
+    codes = reason_codes(split["reason"])
+    _refuse(split, excluded & ~given, where, "example", "is excluded without a reason")
+    _refuse(split, given & ~excluded, where, "example", "has a reason but is used", "reason")
+    unknown = given & ~codes.isin(REASONS)
+    _refuse(split, unknown, where, "example", f"has a reason that is none of {REASONS}", "reason")
+    if options.duplicates != "drop" or options.is_leaky:
+        dropped = codes == DUPLICATE
+        _refuse(split, dropped, where, "example", "is dropped against the policy", "reason")
 
 
 def _refuse(

@@ -13,15 +13,34 @@ import pandas as pd
 
 from fewcase.data.files import content_digest, read_table, table_metadata, write_table
 from fewcase.splits.checks import check_split
+from fewcase.splits.copies import (
+    Copies,
+    copies_among,
+    group_names,
+    refuse_shared,
+    superseded_by,
+    warn_of_contradictions,
+)
 from fewcase.splits.dealing import deal_groups
-from fewcase.splits.holdout import held_out_rows, undated_rows
+from fewcase.splits.holdout import (
+    DUPLICATE,
+    GROUP_IN_TEST,
+    NO_DATE,
+    PATIENT_IN_TEST,
+    held_out_rows,
+    undated_rows,
+)
 from fewcase.study.errors import InputError
 from fewcase.study.fields import read_section
 from fewcase.study.splits import SplitOptions
 
 SPLIT_COLUMNS = [
-    "row", "example", "parent", "patient", "site", "date", "label", "fold", "inner", "test_set"
-]  # fmt: skip
+    *("row", "example", "parent", "patient", "group", "site", "date", "label"),
+    *("fold", "inner", "test_set", "reason"),
+]
+
+FEW_OF_A_CLASS = 10
+"""A test set with fewer examples of a class is warned of: its intervals say next to nothing."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +54,12 @@ class SplitFacts:
     digest: str
 
 
-def make_split(examples: pd.DataFrame, options: SplitOptions, seed: int) -> pd.DataFrame:
+def make_split(
+    examples: pd.DataFrame,
+    options: SplitOptions,
+    seed: int,
+    pairs: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Assign the examples of a cohort to folds, inner parts and test sets.
 
     Parameters
@@ -43,43 +67,56 @@ def make_split(examples: pd.DataFrame, options: SplitOptions, seed: int) -> pd.D
     examples
         Labelled examples: row, example, parent, patient, site, date and label (0, 1, …).
     options
-        Scheme, sites and periods held out, numbers of folds.
+        Scheme, sites and periods held out, numbers of folds, what to do with duplicates.
     seed
         Shuffles patients that are alike; the order of the examples changes nothing.
+    pairs
+        Duplicate pairs, as `fewcase.splits.duplicates.read_duplicates` returns them; None for
+        none. Pairs of other examples are passed over. ``scheme: image`` ignores them.
 
     Returns
     -------
     pandas.DataFrame
-        One row per example, in the order given: row, example, parent, patient, site, date, label,
-        fold (int16, 0…; -1 outside cross-validation), inner (int16, part of the training folds, 0
-        being kept for early stopping; -1 for none), test_set ("" in cross-validation; "temporal"
-        for a held-out period of a site that is trained on; "external" for a site never trained on;
-        "excluded" where a training example shares a patient with the test set, or lies at a site
-        with a period held out and has no date).
+        One row per example, in the order given: row, example, parent, patient, group (patients
+        that stay together, named after the first of them), site, date, label, fold (int16, 0…; -1
+        outside cross-validation), inner (int16, part of the training folds, 0 being kept for early
+        stopping; -1 for none), test_set ("" in cross-validation; "temporal" for a held-out period
+        of a site that is trained on; "external" for a site never trained on; "excluded" for an
+        example that is used nowhere) and reason ("" or why it is excluded: it shares a patient or
+        group with the test set, lies at a site with a period held out and has no date, or is a
+        duplicate of an example that is kept).
 
     Raises
     ------
     InputError
-        For a held-out site or period without examples, too few patients of a class, or a blank
-        patient; the message names the option and what would do.
+        For a held-out site or period without examples, too few patients of a class, a blank
+        patient, or a duplicate that ``duplicates: fail`` forbids; the message names the option or
+        the examples, and what would do.
     """
     _check_examples(examples)
-    test = _test_rows(examples, options)
-    excluded = _excluded_rows(examples, options, test)
-    training = ~test & ~excluded
-    _check_training(examples, options, training)
-
     split = examples.reset_index(drop=True)
     split["date"] = pd.to_datetime(split["date"])
-    fold, inner = _deal(examples[training], options, seed)
+    split["label"] = split["label"].astype(np.int8)
+    copies = copies_among(split, pairs)
+    warn_of_contradictions(split, copies)
+    if options.duplicates == "fail" and not options.is_leaky:
+        refuse_shared(split, copies)
+    split["group"] = group_names(split, copies, options)
+    held_out = _test_rows(split, options)
+    split["reason"] = _reasons(split, options, held_out, copies)
+    kept = (split["reason"] == "").to_numpy()
+    test, training = held_out & kept, ~held_out & kept
+    _check_training(split, options, training)
+
+    fold, inner = _deal(split[training], options, seed)
     split["fold"] = _spread(fold, training)
     split["inner"] = _spread(inner, training)
-    trained_on = split["site"].isin(split["site"][training])
+    trained_on = split["site"].isin(split["site"][training].unique())
     split["test_set"] = np.select(
-        [test & trained_on, test, excluded], ["temporal", "external", "excluded"], ""
+        [test & trained_on, test, ~kept], ["temporal", "external", "excluded"], ""
     )
-    split["label"] = split["label"].astype(np.int8)
     _check_classes(split, options)
+    _warn_of_few(split)
     return split[SPLIT_COLUMNS]
 
 
@@ -109,27 +146,40 @@ def _test_rows(examples: pd.DataFrame, options: SplitOptions) -> npt.NDArray[np.
             f"hold_out: {', '.join(map(str, options.hold_out))} hold out all {len(examples)} "
             "examples and leave none to train on; hold out fewer sites or a shorter period."
         )
-    if test.any() and examples["label"][test].nunique() < 2:
-        logger.warning("all %d held-out examples have one label: no AUC on them", test.sum())
     return test
 
 
-def _excluded_rows(
-    examples: pd.DataFrame, options: SplitOptions, test: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.bool_]:
-    undated = undated_rows(examples, options.hold_out) & ~test
+def _reasons(
+    split: pd.DataFrame,
+    options: SplitOptions,
+    test: npt.NDArray[np.bool_],
+    copies: Copies,
+) -> npt.NDArray[np.object_]:
+    """Return why each example is left out, empty where it is used."""
+    reasons = np.full(len(split), "", dtype=object)
+    undated = undated_rows(split, options.hold_out) & ~test
+    reasons[undated] = NO_DATE
     if undated.any():
         logger.warning(
             "%d examples without a date are left out: part of their site (%s) is held out by date",
             undated.sum(),
-            ", ".join(sorted(set(examples["site"][undated]))),
+            ", ".join(sorted(set(split["site"][undated]))),
         )
     if options.is_leaky:
-        return undated
-    shared = examples["patient"].isin(examples["patient"][test]).to_numpy() & ~test & ~undated
-    if shared.any():
-        logger.info("%d examples of patients in the test set are left out", shared.sum())
-    return undated | shared
+        return reasons
+    for column, reason in [("patient", PATIENT_IN_TEST), ("group", GROUP_IN_TEST)]:
+        shared = split[column].isin(split[column][test]).to_numpy() & ~test & (reasons == "")
+        named = "" if column == "patient" else ": joined as " + split["group"][shared]
+        reasons[shared] = reason + named
+        if shared.any():
+            logger.info("%d examples are left out: %s", shared.sum(), reason)
+    if options.duplicates == "drop":
+        kept_copy = superseded_by(split, copies, reasons == "", test)
+        dropped = kept_copy != ""
+        reasons[dropped] = f"{DUPLICATE}: " + kept_copy[dropped] + " is kept"
+        if dropped.any():
+            logger.info("%d duplicates are left out", dropped.sum())
+    return reasons
 
 
 def _check_training(
@@ -146,7 +196,8 @@ def _check_training(
             f"split: all {len(examples)} examples of target {options.target!r} have the label "
             f"{labels[0]}; check the target's rule."
         )
-    group = "example" if options.is_leaky else "patient"
+    group = "example" if options.is_leaky else "group"
+    noun = "example" if options.is_leaky else "patient"
     for label in labels:
         n_groups = kept[group][kept["label"] == label].nunique()
         if n_groups == 0:
@@ -154,10 +205,16 @@ def _check_training(
                 f"split: no example with label {label} is left to train on, as all are held out; "
                 "hold out fewer sites or a shorter period."
             )
+        if n_groups == 1:
+            raise InputError(
+                f"folds: a single {noun} with label {label} is left to train on, so it could only "
+                "be learnt from or predicted. Add recordings, choose another target or hold out "
+                "less."
+            )
         if n_groups < options.folds:
             raise InputError(
-                f"folds: {options.folds} folds for {n_groups} {group}s with label {label}: a fold "
-                f"would have none. Give {max(n_groups, 2)} folds or fewer, or hold out less."
+                f"folds: {options.folds} folds for {n_groups} {noun}s with label {label}: a fold "
+                f"would have none. Give {n_groups} folds or fewer, or hold out less."
             )
 
 
@@ -165,13 +222,13 @@ def _deal(
     kept: pd.DataFrame, options: SplitOptions, seed: int
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
     groups, group_of = np.unique(
-        kept["example" if options.is_leaky else "patient"].to_numpy(object), return_inverse=True
+        kept["example" if options.is_leaky else "group"].to_numpy(object), return_inverse=True
     )
     labels = kept["label"].to_numpy(np.int64)
     counts = np.zeros((len(groups), labels.max() + 1), np.int64)
     np.add.at(counts, (group_of, labels), 1)
     _, site = np.unique(kept["site"].to_numpy(object), return_inverse=True)
-    # A patient seen at two sites counts for the first of them by name.
+    # A group seen at two sites counts for the first of them by name.
     strata = np.full(len(groups), len(kept), np.int64)
     np.minimum.at(strata, group_of, site)
     outer_seed, inner_seed = np.random.SeedSequence(seed).spawn(2)
@@ -194,6 +251,22 @@ def _spread(
     spread = np.full(len(training), -1, np.int16)
     spread[training] = values
     return spread
+
+
+def _warn_of_few(split: pd.DataFrame) -> None:
+    test = test_rows(split)
+    if test.empty:
+        return
+    counts = test["label"].value_counts()
+    for label in sorted(set(split["label"])):
+        count = int(counts.get(label, 0))
+        if count == 0:
+            logger.warning("none of %d test examples has the label %d: no AUC", len(test), label)
+        elif count < FEW_OF_A_CLASS:
+            logger.warning(
+                "only %d of %d test examples have the label %d: its intervals will be very wide",
+                count, len(test), label,
+            )  # fmt: skip
 
 
 def _check_classes(split: pd.DataFrame, options: SplitOptions) -> None:
@@ -226,14 +299,18 @@ def check_fold(split: pd.DataFrame, fold: int) -> None:
         raise InputError(f"fold {fold} is out of range: the split has the folds 0 to {last}.")
 
 
-def training_rows(split: pd.DataFrame, fold: int) -> pd.DataFrame:
-    """Return the rows that a network of `fold` learns from: other folds, less the inner part."""
-    return split[_other_folds(split, fold) & (split["inner"] != 0)]
+def training_rows(split: pd.DataFrame, fold: int, inner: int = 0) -> pd.DataFrame:
+    """Return the rows that a network of `fold` learns from: other folds, less one inner part."""
+    return split[_other_folds(split, fold) & (split["inner"] != inner)]
 
 
-def inner_rows(split: pd.DataFrame, fold: int) -> pd.DataFrame:
-    """Return the rows kept from the training folds of `fold` for early stopping."""
-    return split[_other_folds(split, fold) & (split["inner"] == 0)]
+def inner_rows(split: pd.DataFrame, fold: int, inner: int = 0) -> pd.DataFrame:
+    """Return the inner part that is kept from the training folds of `fold`.
+
+    Part 0 decides when training stops; networks that leave out another part take part in choosing
+    the winner of an experiment.
+    """
+    return split[_other_folds(split, fold) & (split["inner"] == inner)]
 
 
 def validation_rows(split: pd.DataFrame, fold: int) -> pd.DataFrame:
@@ -262,9 +339,19 @@ def write_split(path: Path, split: pd.DataFrame, options: SplitOptions, seed: in
     """
     split = split[SPLIT_COLUMNS]
     check_split(split, options, str(path))
-    facts = {**dataclasses.asdict(options), "seed": seed, "leaky": options.is_leaky}
+    facts = _facts(options, seed)
     facts["digest"] = _digest(split, facts)
     write_table(path, split, {"fewcase": json.dumps(facts, sort_keys=True)})
+
+
+def digest_split(split: pd.DataFrame, options: SplitOptions, seed: int) -> str:
+    """Return the digest of a split's rows, options and seed that its file has, in hexadecimal."""
+    return _digest(split, _facts(options, seed))
+
+
+def _facts(options: SplitOptions, seed: int) -> dict[str, object]:
+    facts = json.loads(json.dumps(dataclasses.asdict(options)))
+    return {**facts, "seed": seed, "leaky": options.is_leaky}
 
 
 def read_split(path: Path) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Which examples a held-out site or period covers."""
+"""Which examples a held-out site or period covers, and why others are left out beside them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,18 @@ import pandas as pd
 from fewcase.study.errors import InputError
 from fewcase.study.fields import nearest
 from fewcase.study.splits import HeldOut
+
+NO_DATE = "no date"
+PATIENT_IN_TEST = "patient in test set"
+GROUP_IN_TEST = "group in test set"
+DUPLICATE = "duplicate"
+REASONS = (NO_DATE, PATIENT_IN_TEST, GROUP_IN_TEST, DUPLICATE)
+"""Why a split leaves an example out; a detail may follow after a colon."""
+
+
+def reason_codes(reasons: pd.Series) -> pd.Series:
+    """Return reasons without their details: one of `REASONS`, or empty where there is none."""
+    return reasons.map({reason: reason.split(":")[0] for reason in reasons.unique()})
 
 
 def covers(examples: pd.DataFrame, held_out: HeldOut) -> npt.NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from typing import Any
 from fewcase.study.errors import InputError
 from fewcase.study.fields import setting
 from fewcase.study.spelling import plain_name
+from fewcase.study.words import DUPLICATE_POLICIES
 
 SCHEMES = ("patient", "image")
 
@@ -90,6 +91,12 @@ class SplitOptions:
         10,
         minimum=0,
         help="Parts of a training fold, the first of which is kept for early stopping; 0 for none.",
+    )
+    duplicates: str = setting(
+        "group",
+        choices=DUPLICATE_POLICIES,
+        help="Copies of an example: group keeps their patients together, drop keeps one copy, "
+        "fail stops where two patients share one, ignore leaves them where they fall (leaky).",
     )
 
     def __post_init__(self) -> None:
