@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats
+from statsmodels.stats.proportion import proportion_confint
 
 from fewcase.evaluation.intervals import (
-    auc_covariance,
-    clustered_covariance,
-    delong_covariance,
+    auc_variances,
+    effective_total,
     estimate_auc,
     logit_interval,
     mean_over_folds,
     score_interval,
+    wilson,
+    wilson_interval,
 )
 from fewcase.evaluation.metrics import placements
 from fewcase.runtime.ranking import roc_auc
@@ -47,52 +49,91 @@ def naive_covariance(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.atleast_2d(s10) / len(x[0]) + np.atleast_2d(s01) / len(y[0])
 
 
+def variances(scores: np.ndarray, labels: np.ndarray, patients: np.ndarray | None = None):
+    found = auc_variances(placements(scores, labels), labels, patients)
+    assert found is not None
+    return found
+
+
 def test_delong_gives_the_published_error_of_hanley_and_mcneils_images() -> None:
     """AUC 0.8932, standard error 0.0307, 0.83295 to 0.95339: Stata's manual, roctab."""
     scores, labels = hanley_mcneil()
-    placed = placements(scores, labels)
-    error = math.sqrt(delong_covariance(placed)[0, 0])
-    assert placed.auc[0] == pytest.approx(0.8932, abs=5e-5)
+    auc = placements(scores, labels).auc[0]
+    error = math.sqrt(variances(scores, labels).values[0])
+    assert auc == pytest.approx(0.8932, abs=5e-5)
     assert error == pytest.approx(0.0307, abs=5e-5)
     z = scipy.stats.norm.ppf(0.975)
-    assert placed.auc[0] - z * error == pytest.approx(0.83295, abs=5e-6)
-    assert placed.auc[0] + z * error == pytest.approx(0.95339, abs=5e-6)
+    assert auc - z * error == pytest.approx(0.83295, abs=5e-6)
+    assert auc + z * error == pytest.approx(0.95339, abs=5e-6)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_paired_covariance_agrees_with_all_pairs(seed: int) -> None:
+def test_the_variance_of_a_difference_agrees_with_the_covariance_of_all_pairs(seed: int) -> None:
     scores, labels = draw(np.random.default_rng(seed), 23, 57, 1.0, models=3)
     scores = np.round(scores, 1)
-    np.testing.assert_allclose(
-        delong_covariance(placements(scores, labels)), naive_covariance(scores, labels), atol=1e-13
-    )
+    covariance = naive_covariance(scores, labels)
+    np.testing.assert_allclose(variances(scores, labels).values, np.diag(covariance), rtol=1e-10)
+    found = auc_variances(placements(scores, labels).less(1), labels)
+    assert found is not None
+    for k in (0, 2):
+        expected = covariance[k, k] + covariance[1, 1] - 2 * covariance[k, 1]
+        assert found.values[k] == pytest.approx(expected, rel=1e-10)
+    assert found.values[1] == 0
 
 
 def test_variance_of_a_mean_of_aucs_follows_from_mean_placements() -> None:
     scores, labels = draw(np.random.default_rng(5), 30, 70, 1.0, models=4)
-    placed = placements(scores, labels)
-    full = delong_covariance(placed)
-    assert delong_covariance(placed.mean())[0, 0] == pytest.approx(full.mean(), rel=1e-10)
+    found = auc_variances(placements(scores, labels).mean(), labels)
+    assert found is not None
+    assert found.values[0] == pytest.approx(naive_covariance(scores, labels).mean(), rel=1e-10)
 
 
-def test_without_repeated_patients_the_clustered_covariance_is_delongs() -> None:
+def test_variance_and_degrees_of_freedom_are_those_of_the_brunner_munzel_test() -> None:
+    """scipy's test divides by the same error; its freedom is ours unless placements have a tail."""
+    labels = np.repeat([1, 0], [20, 45])
+    scores = np.random.default_rng(8).random((1, 65)) + 0.05 * labels
+    x, y = scores[0][labels == 1], scores[0][labels == 0]
+    theirs = scipy.stats.brunnermunzel(y, x)
+    found = variances(scores, labels)
+    auc = placements(scores, labels).auc[0]
+    statistic = (auc - 0.5) / math.sqrt(found.values[0])
+    assert statistic == pytest.approx(theirs.statistic, rel=1e-10)
+    p = 2 * scipy.stats.t.sf(abs(statistic), found.freedom[0])
+    assert p == pytest.approx(theirs.pvalue, rel=1e-10)
+
+
+def test_a_tail_of_few_positives_takes_degrees_of_freedom() -> None:
+    """One positive among the negatives decides the variance, so it is hardly known."""
+    labels = np.repeat([1, 0], [20, 200])
+    scores = np.concatenate([np.linspace(5, 6, 19), [0.5], np.linspace(0, 5.2, 200)])
+    found = variances(scores, labels)
+    x = placements(scores, labels).of_positives[0]
+    kurtosis = scipy.stats.kurtosis(x, fisher=False)
+    assert kurtosis > 15
+    assert 1 < found.freedom[0] < 5
+    two = estimate_auc([1, 2, 3, 4, 5, 6.0], [0, 0, 1, 0, 1, 0])
+    assert two.high - two.low > 0.9
+
+
+def test_without_repeated_patients_the_clustered_variance_is_delongs() -> None:
     scores, labels = draw(np.random.default_rng(1), 20, 45, 0.8, models=2)
-    placed = placements(scores, labels)
-    np.testing.assert_allclose(
-        clustered_covariance(placed, labels, np.arange(65)), delong_covariance(placed), atol=1e-14
-    )
+    found = variances(scores, labels, np.arange(65)[::-1])
+    np.testing.assert_allclose(found.values, np.diag(naive_covariance(scores, labels)), atol=1e-14)
+    assert found.method == "DeLong"
 
 
 def test_copies_of_every_recording_add_no_certainty() -> None:
     scores, labels = draw(np.random.default_rng(2), 20, 45, 0.8)
-    once = delong_covariance(placements(scores, labels))
+    once = variances(scores, labels)
     copies, patients = np.repeat(labels, 3), np.repeat(np.arange(65), 3)
-    placed = placements(np.repeat(scores, 3, axis=1), copies)
-    np.testing.assert_allclose(clustered_covariance(placed, copies, patients), once, rtol=1e-10)
-    assert delong_covariance(placed)[0, 0] < 0.4 * once[0, 0]
+    copied = variances(np.repeat(scores, 3, axis=1), copies, patients)
+    np.testing.assert_allclose(copied.values, once.values, rtol=1e-10)
+    np.testing.assert_allclose(copied.freedom, once.freedom, rtol=1e-10)
+    plain = variances(np.repeat(scores, 3, axis=1), copies)
+    assert plain.values[0] < 0.4 * once.values[0]
 
 
-def test_clustered_covariance_agrees_with_obuchowskis_sums() -> None:
+def test_the_clustered_variance_agrees_with_obuchowskis_sums() -> None:
     """The formula of the paper, cluster by cluster, patients of both classes included."""
     random = np.random.default_rng(4)
     patients = random.integers(0, 25, size=80)
@@ -116,8 +157,9 @@ def test_clustered_covariance_agrees_with_obuchowskis_sums() -> None:
     s01 = has_y / ((has_y - 1) * len(y)) * (sy**2).sum()
     s11 = len(sx) / (len(sx) - 1) * (sx * sy).sum()
     expected = s10 / len(x) + s01 / len(y) + 2 * s11 / (len(x) * len(y))
-    found = clustered_covariance(placements(scores, labels), labels, patients)
-    assert found[0, 0] == pytest.approx(expected, rel=1e-10)
+    found = variances(scores, labels, patients)
+    assert found.values[0] == pytest.approx(expected, rel=1e-10)
+    assert found.method == "Obuchowski"
 
 
 def test_the_clustered_variance_is_taken_whenever_a_patient_repeats() -> None:
@@ -133,6 +175,9 @@ def test_logit_interval_stays_within_0_and_1_and_is_wald_where_it_is_narrow() ->
     assert 0.97 < low < 0.995 < high < 1
     low, high = logit_interval(0.7, 1e-8)
     assert (low, high) == pytest.approx((0.7 - 1.96e-4, 0.7 + 1.96e-4), abs=1e-7)
+    assert logit_interval(0.7, 1e-8, freedom=5) == pytest.approx(
+        (0.7 - 2.5706e-4, 0.7 + 2.5706e-4), abs=1e-7
+    )
 
 
 @pytest.mark.parametrize(("auc", "m", "n"), [(1, 10, 10), (0.9, 40, 711), (0.5, 3, 9), (0, 5, 8)])
@@ -181,13 +226,14 @@ def test_a_single_positive_has_a_wide_interval() -> None:
     found = estimate_auc([1, 2, 3, 4, 5.0], [0, 0, 1, 0, 0])
     assert found.method == "Newcombe score"
     assert found.high - found.low > 0.5
-    assert auc_covariance(placements([1, 2, 3.0], [0, 0, 1]), [0, 0, 1], None) is None
+    assert auc_variances(placements([1, 2, 3.0], [0, 0, 1]), [0, 0, 1]) is None
 
 
 def test_one_class_only_is_undefined_with_its_reason() -> None:
     assert estimate_auc([1, 2.0], [0, 0]).method == "undefined: no positives"
     assert estimate_auc([1, 2.0], [1, 1]).method == "undefined: no negatives"
     assert math.isnan(estimate_auc([1, 2.0], [0, 0]).value)
+    assert "not a finite" in estimate_auc([1, np.nan, 3], [0, 1, 0]).method
 
 
 def test_corrected_t_widens_by_nadeau_and_bengios_factor() -> None:
@@ -211,33 +257,71 @@ def test_undefined_runs_are_left_out_and_counted() -> None:
     assert math.isnan(one.low)
 
 
-def coverage(truth: float, found: list[tuple[float, float]]) -> float:
-    return float(np.mean([low <= truth <= high for low, high in found]))
+@pytest.mark.parametrize(
+    ("successes", "total", "low", "high"),
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_gives_newcombes_published_intervals(
+    successes: int, total: int, low: float, high: float
+) -> None:
+    """Newcombe 1998, Table I, method 3."""
+    found = wilson(successes, total)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+    assert (found.value, found.method) == (successes / total, "Wilson")
 
 
-def test_the_interval_covers_the_truth_at_the_papers_test_size() -> None:
-    """40 positives and 711 negatives; 1,000 data sets, within 3 standard errors of 95 %."""
-    random = np.random.default_rng(12)
-    separation = 0.9
-    truth = scipy.stats.norm.cdf(separation / math.sqrt(2 * (1 + 0.7**2)))
-    found = []
-    for _ in range(1000):
-        estimate = estimate_auc(*draw(random, 40, 711, separation))
-        found.append((estimate.low, estimate.high))
-    assert 0.929 <= coverage(truth, found) <= 0.971
+@pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
+def test_wilson_agrees_with_statsmodels(level: float) -> None:
+    for successes, total in [(0, 5), (5, 5), (3, 7), (40, 711), (640, 711)]:
+        expected = proportion_confint(successes, total, alpha=1 - level, method="wilson")
+        assert wilson_interval(successes, total, level) == pytest.approx(expected, abs=1e-12)
+    outcomes = np.repeat([1, 0], [3, 4])
+    of_patients, of_counts = wilson(outcomes, 1, np.arange(7)), wilson(3, 7)
+    assert (of_patients.low, of_patients.method) == (of_counts.low, "Wilson")
 
 
-def test_with_repeated_patients_only_the_clustered_interval_covers() -> None:
-    random = np.random.default_rng(13)
-    clustered, plain = [], []
-    truth = scipy.stats.norm.cdf(1 / math.sqrt(2 * (1 + 0.3**2)))
-    for _ in range(500):
-        labels = np.repeat(np.repeat([1, 0], [30, 90]), 4)
-        patients = np.repeat(np.arange(120), 4)
-        own = np.repeat(random.normal(size=120), 4)
-        scores = labels + own + 0.3 * random.normal(size=480)
-        for found, who in [(clustered, patients), (plain, None)]:
-            estimate = estimate_auc(scores, labels, who)
-            found.append((estimate.low, estimate.high))
-    assert 0.91 <= coverage(truth, clustered) <= 0.98
-    assert coverage(truth, plain) < 0.8
+def test_copies_of_outcomes_do_not_narrow_the_interval_of_a_proportion() -> None:
+    outcomes = np.repeat([1, 0], [9, 14])
+    once = wilson(outcomes, 1)
+    copied = wilson(np.repeat(outcomes, 5), 1, np.repeat(np.arange(23), 5))
+    # The variance between 23 patients is estimated, with 22 degrees of freedom.
+    assert effective_total(5.0 * outcomes, np.full(23, 5.0)) == pytest.approx(22)
+    assert copied.method == "Wilson, clustered"
+    assert (copied.low, copied.high) == pytest.approx(wilson_interval(9 / 23 * 22, 22))
+    assert copied.low < once.low < once.high < copied.high
+
+
+def test_the_design_effect_is_that_of_rao_and_scotts_ratio() -> None:
+    """Their variance of a ratio, term by term, over the binomial one."""
+    random = np.random.default_rng(3)
+    totals = random.integers(1, 6, 60).astype(float)
+    won = random.binomial(totals.astype(int), random.beta(1, 2, 60)).astype(float)
+    share = won.sum() / totals.sum()
+    residuals = [x - n * share for x, n in zip(won, totals, strict=True)]
+    variance = 60 / 59 * sum(r * r for r in residuals) / totals.sum() ** 2
+    expected = share * (1 - share) / variance
+    assert expected < totals.sum()
+    assert effective_total(won, totals) == pytest.approx(expected)
+
+
+def test_trials_that_agree_by_accident_do_not_count_for_more_than_they_are() -> None:
+    """In every patient one success of two: between patients there is no variance at all."""
+    assert effective_total(np.ones(10), np.full(10, 2.0)) == 20
+
+
+def test_outcomes_all_alike_count_each_patient_once() -> None:
+    found = wilson(np.ones(12), 1, np.repeat(np.arange(4), 3))
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(proportion_confint(4, 4, method="wilson")[0])
+    assert wilson(np.ones(3), 1, np.zeros(3)).low == pytest.approx(wilson(1, 1).low)
+
+
+def test_a_proportion_of_nothing_is_undefined() -> None:
+    assert wilson(0, 0).method == "undefined: no trials"
+    with pytest.raises(ValueError, match="successes <= total"):
+        wilson(3, 2)
