@@ -58,6 +58,28 @@ def test_an_excursion_that_was_filled_in_does_not_count():
     assert compute_features(fhr, HZ, missing)["accelerations"][0] == 1
 
 
+def test_decelerations_that_outlast_what_lies_between_them_are_no_baseline():
+    """Before birth FHR may be below its baseline for most of the time."""
+    fhr = flat()
+    for start in range(0, 1800, 120):
+        fhr -= trapezium(start + 20, 75, 40)
+    features = compute_features(fhr, HZ)
+    assert features["baseline_min"][0] == pytest.approx(140, abs=1)
+    assert features["decelerations"][0] == 15
+    assert features["deceleration_area"][0] == pytest.approx(15 * 40 * 72.5 / 60, rel=0.03)
+    assert features["accelerations"][0] == 0
+
+
+def test_accelerations_that_take_a_quarter_of_the_time_are_no_baseline():
+    fhr = flat()
+    for start in range(0, 1800, 120):
+        fhr += trapezium(start + 20, 30, 25)
+    features = compute_features(fhr, HZ)
+    assert features["baseline_max"][0] == pytest.approx(140, abs=1)
+    assert features["accelerations"][0] == 15
+    assert features["decelerations"][0] == 0
+
+
 def test_only_the_last_half_hour_counts():
     fhr = np.concatenate([flat() + trapezium(600, 60, 30), flat()], axis=1)
     assert compute_features(fhr, HZ)["accelerations"][0] == 0

@@ -20,9 +20,11 @@ MARKED_BPM = 25.0
 ROUNDING_BPM = 5.0
 # Passes in which excursions and baseline are found from each other; they settle in two or three.
 PASSES = 5
-# The running baseline is found from means of so many seconds, and keeps what is this near to it.
+# The running baseline is found from means of so many seconds and keeps what is this near to it.
 MEAN_S = 4.0
 KEPT_BPM = 10.0
+# A higher rate at which FHR stays this share as long as at the commonest is the baseline.
+LEAST_SHARE = 0.5
 
 
 def baseline(
@@ -194,10 +196,12 @@ def _carry(level: npt.NDArray[np.float64], determinate: Mask) -> npt.NDArray[np.
 def running_baseline(fhr: Float32, sampling_hz: float, missing: Mask | None = None) -> Float32:
     """Return a baseline that moves with time, free of accelerations and decelerations.
 
-    The first estimate is the median of the 10 minutes around each minute. Then, three times, all
-    that lies more than 10 bpm from the estimate is left out and the mean over the 10 minutes
-    around each minute taken anew; where less than 2 minutes are left, the estimate stays. Between
-    the minutes it is interpolated.
+    The first estimate is the rate about which most of the 10 minutes around each minute lie, within
+    10 bpm, or a higher one about which half as many do: before birth decelerations may last
+    longer than what lies between them, and a median would fall into them. Then, three times, all
+    that lies more than 10 bpm from the estimate is left out and the mean over the 10 minutes around
+    each minute taken anew; where less than 2 minutes are left, the estimate stays. Between the
+    minutes it is interpolated.
 
     Parameters
     ----------
@@ -226,7 +230,7 @@ def running_baseline(fhr: Float32, sampling_hz: float, missing: Mask | None = No
     knots = np.unique(np.append(np.arange(0, coarse, round(per_minute)), coarse - 1))
     around = [slice(max(0, knot - half), knot + half + 1) for knot in knots]
 
-    level = np.stack([_nanmedian(points[:, window]) for window in around], axis=1)
+    level = np.stack([_commonest(points[:, window]) for window in around], axis=1)
     level = _carry(level, np.isfinite(level))
     for _ in range(3):
         estimate = _between(np.arange(coarse), knots, level)
@@ -240,13 +244,36 @@ def running_baseline(fhr: Float32, sampling_hz: float, missing: Mask | None = No
     return _between(position, knots, level).astype(np.float32)
 
 
-def _nanmedian(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the median of the finite values of each row, NaN where there is none."""
-    ordered = np.sort(values, axis=1)
-    count = np.isfinite(ordered).sum(axis=1)
-    row = np.arange(len(values))
-    lower, upper = ordered[row, np.maximum(count - 1, 0) // 2], ordered[row, count // 2]
-    return np.where(count > 0, (lower + upper) / 2, np.nan)
+def _commonest(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the rate of each row about which most values lie, NaN without any.
+
+    Counted are the values within `KEPT_BPM` of a rate, in steps of 1 bpm, with less weight the
+    farther they are from it. Of several peaks that have at least the share `LEAST_SHARE` of the
+    greatest, the one at the highest rate is taken, and of a level peak the middle.
+    """
+    rows, _ = values.shape
+    known = np.isfinite(values)
+    if not known.any():
+        return np.full(rows, np.nan)
+    half = round(KEPT_BPM / 2)
+    # Beyond the values themselves, or the peak about the highest would be cut in half.
+    lowest = np.floor(values[known].min()) - 2 * half
+    span = int(np.floor(values[known].max()) - lowest) + 1 + 2 * half
+    row, column = np.nonzero(known)
+    step = (values[row, column] - lowest).astype(np.int64)
+    within = np.bincount(row * span + step, minlength=rows * span).reshape(rows, span)
+    for _ in range(2):  # Twice: the nearer to the rate, the more a value counts.
+        total = np.cumsum(np.pad(within, ((0, 0), (half + 1, half))), axis=1)
+        within = total[:, 2 * half + 1 :] - total[:, : -2 * half - 1]
+
+    near = within >= LEAST_SHARE * within.max(axis=1, keepdims=True)
+    steps = np.arange(span)
+    highest = np.where(near, steps, -1).max(axis=1, keepdims=True)
+    gap = np.where(~near & (steps < highest), steps, -1).max(axis=1, keepdims=True)
+    peak = np.where((steps > gap) & (steps <= highest), within, -1)
+    best = peak == peak.max(axis=1, keepdims=True)
+    middle = (best * steps).sum(axis=1) / best.sum(axis=1)
+    return np.where(known.any(axis=1), lowest + middle + 0.5, np.nan)
 
 
 def _between(
