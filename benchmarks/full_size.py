@@ -62,7 +62,7 @@ def made_up_run(batch: int) -> RunData:
     scored = pd.DataFrame({"row": rows[trained:], "label": labels[trained:]}).assign(
         example="", parent="", patient="", site="", role="inner", test_set=""
     )
-    return RunData(rows, labels, rows % 3, (rows[:trained],), scored)
+    return RunData(rows, labels, rows % 3, (rows[:trained],), scored, (0.5, 0.5))
 
 
 def train_once(

@@ -137,7 +137,9 @@ class OurLoop:
         built = build_model(recipe.model, {}, 2, 3, SIZE, "none")
         rows = np.arange(len(labels))
         columns = ["row", "example", "parent", "patient", "site", "role", "test_set", "label"]
-        self.data = RunData(rows, labels, rows * 0, (rows,), pd.DataFrame(columns=columns))
+        self.data = RunData(
+            rows, labels, rows * 0, (rows,), pd.DataFrame(columns=columns), (0.5, 0.5)
+        )
         self.machine = choose_machine(options, built.network, trained_images, device)
         self.recipe, self.options, self.built = recipe, options, built
         stored = torch.from_numpy(images.read_packed(rows)).to(device)

@@ -8,7 +8,7 @@ from pathlib import Path
 from fewcase.data.files import read_table
 from fewcase.data.stage import run
 from fewcase.splits.folds import read_split
-from fewcase.splits.sampling import read_samples
+from fewcase.splits.sampling import part_left_out, read_samples
 from fewcase.study.recipe import read_recipe, resolved
 from fewcase.training.fit import fit_run
 from fewcase.training.outputs import write_outputs
@@ -33,7 +33,9 @@ def main(arguments: argparse.Namespace) -> None:
     samples = read_samples(arguments.sample, split)
     data = gather_run(split, samples, arguments.fold, recipe.bags)
     features = [read_table(path) for path in arguments.features]
-    outputs = fit_run(recipe, data, features, (arguments.seed, arguments.fold))
+    inner = part_left_out(samples)
+    key = (arguments.seed, arguments.fold, *([inner] if inner else []))
+    outputs = fit_run(recipe, data, features, key)
     paths = (arguments.weights, arguments.history, arguments.predictions, arguments.options)
     write_outputs(outputs, resolved(recipe), *paths)
 

@@ -16,8 +16,8 @@ def main(arguments: argparse.Namespace) -> None:
     """Read the split, and write the rows that its networks train on."""
     chosen = read_section(SamplingOptions, arguments.options, "sample")
     split = read_split(arguments.split)
-    samples = draw_samples(split, chosen.neg_per_pos, chosen.bags, arguments.seed)
-    write_samples(arguments.out, samples, chosen.neg_per_pos, chosen.bags, arguments.seed)
+    drawn = (chosen.neg_per_pos, chosen.bags, arguments.seed, arguments.inner)
+    write_samples(arguments.out, draw_samples(split, *drawn), *drawn)
 
 
 def options() -> argparse.ArgumentParser:
@@ -32,6 +32,7 @@ def options() -> argparse.ArgumentParser:
         help="negatives per positive, and bags",
     )
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--inner", type=int, default=0, help="inner part that is left out")
     parser.add_argument("--out", type=Path, required=True)
     return parser
 

@@ -16,7 +16,7 @@ from fewcase.runtime.checkpoint import ResumeFolder
 from fewcase.runtime.determinism import prepare_torch, seed_of
 from fewcase.runtime.device import name_devices, take_device
 from fewcase.splits.folds import read_split
-from fewcase.splits.sampling import read_samples
+from fewcase.splits.sampling import part_left_out, read_samples
 from fewcase.study.fields import read_section
 from fewcase.study.recipe import read_recipe, resolved
 from fewcase.study.settings import TrainingOptions
@@ -57,7 +57,8 @@ def main(arguments: argparse.Namespace) -> None:
     samples = read_samples(arguments.sample, split)
     data = gather_run(split, samples, arguments.fold, recipe.bags)
     images = ImageStore.open(arguments.images)
-    key = (arguments.seed, arguments.fold)
+    inner = part_left_out(samples)
+    key = (arguments.seed, arguments.fold, *([inner] if inner else []))
     identity = identity_of(recipe, options, data, arguments.images, key, arguments.window_minutes)
     resume = ResumeFolder(
         arguments.state, identity, arguments.code, options.ignore_code_change, log

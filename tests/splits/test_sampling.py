@@ -9,7 +9,13 @@ import pytest
 
 from fewcase.data.files import read_table, table_metadata, write_table
 from fewcase.splits import folds
-from fewcase.splits.sampling import bag_rows, draw_samples, read_samples, write_samples
+from fewcase.splits.sampling import (
+    bag_rows,
+    draw_samples,
+    part_left_out,
+    read_samples,
+    write_samples,
+)
 from fewcase.study.errors import InputError
 from fewcase.study.splits import HeldOut, SplitOptions
 
@@ -37,6 +43,20 @@ def test_a_bag_holds_all_positives_and_negatives_of_the_training_part_alone(spli
             assert positives < set(rows) <= positives | negatives
             assert len(rows) == 3 * len(positives)
             assert rows.dtype == np.int64
+
+
+@pytest.mark.parametrize("inner", [1, 4])
+def test_networks_that_help_to_choose_leave_out_their_own_inner_part(split, tmp_path, inner):
+    samples = draw_samples(split, 2.0, bags=2, seed=0, inner=inner)
+    write_samples(tmp_path / "a", samples, 2.0, 2, 0, inner)
+    assert part_left_out(read_samples(tmp_path / "a", split)) == inner
+    for fold in range(4):
+        drawn = split[split["row"].isin(bag_rows(samples, fold, 0))]
+        assert set(drawn["inner"]) == set(range(5)) - {inner}
+        assert fold not in set(drawn["fold"])
+    write_samples(tmp_path / "b", draw_samples(split, 2.0, 2, 0), 2.0, 2, 0, inner)
+    with pytest.raises(InputError, match="is outside the training part"):
+        read_samples(tmp_path / "b", split)
 
 
 def test_the_paper_s_arithmetic_648_to_3942(patients):
@@ -122,6 +142,7 @@ def test_samples_are_read_as_written_with_the_same_bytes_each_time(split, tmp_pa
         "neg_per_pos": 2.0,
         "bags": 2,
         "seed": 5,
+        "inner": 0,
     }
 
 

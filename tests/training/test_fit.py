@@ -1,5 +1,6 @@
 """The classical baseline leaves what a network leaves, and bad tables of features are refused."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -44,6 +45,32 @@ def test_the_baseline_predicts_every_scored_example(data, features):
     assert means[1] > means[0] + 0.2
     assert list(outputs.history) == list(HISTORY_COLUMNS)
     assert outputs.about["features"] == ["deceleration_area", "baseline_min"]
+    assert outputs.about["parameters"] == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "share"),
+    [({}, 1 / 2), ({"class_weight": None}, 1 / 3), ({"class_weight": {0: 1, 1: 6}}, 3 / 4)],
+)
+def test_it_says_how_common_the_classes_are_and_how_common_they_were_in_fitting(
+    study, data, features, options, share
+):
+    """Samples hold two negatives to a positive; class weights count like so many rows."""
+    about = fit_run(Recipe(model="logistic", model_options=options), data, [features]).about
+    split = read_split(study / "split.parquet")
+    part = split[(split["fold"] > 0) & (split["inner"] != 0)]
+    assert about["prevalence"] == pytest.approx([1 - part["label"].mean(), part["label"].mean()])
+    assert about["trained_prevalence"] == pytest.approx([1 - share, share])
+
+
+def test_three_classes_have_a_score_each(data, features):
+    labels = data.labels + 2 * (np.arange(len(data.labels)) % 5 == 0)
+    several = dataclasses.replace(data, labels=np.minimum(labels, 2), prevalence=(0.5, 0.3, 0.2))
+    outputs = fit_run(Recipe(model="logistic", bags=2), several, [features])
+    scores = outputs.predictions[["score_0", "score_1", "score_2"]]
+    np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-6)
+    assert outputs.weights["bag-0.coefficient"].shape == (3, 2)
+    assert outputs.about["trained_prevalence"] == pytest.approx([1 / 3] * 3)
 
 
 def test_only_training_rows_are_fitted_to(data, features):

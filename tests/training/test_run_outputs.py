@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from fewcase.splits.folds import read_split
-from fewcase.splits.sampling import read_samples
+from fewcase.splits.sampling import draw_samples, read_samples
 from fewcase.study.errors import InputError
 from fewcase.training import progress
 from fewcase.training.outputs import inner_score, name_weights, prediction_table
@@ -47,6 +47,26 @@ def test_positions_lead_to_the_rows_and_labels_of_the_split(split_and_samples):
     assert list(data.rows[inner]) == list(data.scored.loc[data.scored["role"] == "inner", "row"])
     names = known.loc[data.rows, "site"].to_numpy()
     assert all(len(set(names[data.sites == code])) == 1 for code in set(data.sites))
+
+
+def test_a_run_that_helps_to_choose_is_scored_on_the_part_that_it_leaves_out_alone(
+    split_and_samples,
+):
+    split, _ = split_and_samples
+    data = gather_run(split, draw_samples(split, 2.0, 1, 0, inner=1), 0, bags=1)
+    assert set(data.scored["role"]) == {"inner"}
+    known = split.set_index("row")
+    assert set(known.loc[data.scored["row"], "inner"]) == {1}
+    assert not set(data.scored["row"]) & set(data.rows[data.bags[0]])
+
+
+def test_a_run_knows_how_far_under_sampling_shifts_its_classes(split_and_samples):
+    split, samples = split_and_samples
+    shares = gather_run(split, samples, 0, bags=1).prevalences()
+    training = split[(split["fold"] > 0) & (split["inner"] != 0)]
+    assert shares["prevalence"][1] == pytest.approx(training["label"].mean())
+    assert shares["trained_prevalence"] == pytest.approx([2 / 3, 1 / 3], abs=0.02)
+    assert sum(shares["prevalence"]) == pytest.approx(1)
 
 
 def test_the_digest_changes_with_labels_and_with_the_sample(split_and_samples):

@@ -14,7 +14,7 @@ from fewcase.data.files import read_table, table_metadata, write_table
 from fewcase.splits.folds import training_rows
 from fewcase.study.errors import InputError
 
-SAMPLE_COLUMNS = ["fold", "bag", "row"]
+SAMPLE_COLUMNS = ["fold", "inner", "bag", "row"]
 REMEDY = "Delete the file and run the sample stage again."
 
 # Keeps these draws apart from those of other stages that are given the same seed.
@@ -24,15 +24,15 @@ logger = logging.getLogger(__name__)
 
 
 def draw_samples(
-    split: pd.DataFrame, neg_per_pos: float | None, bags: int, seed: int
+    split: pd.DataFrame, neg_per_pos: float | None, bags: int, seed: int, inner: int = 0
 ) -> pd.DataFrame:
     """Draw the training rows of every fold and bag.
 
     A bag holds all positives of the fold's training part and ``round(neg_per_pos * positives)`` of
     its negatives, drawn without replacement. Bags take successive pieces of one shuffle, so that
     their negatives are disjoint while enough remain; then the next shuffle begins. A bag depends
-    on the split, the ratio, the seed, its fold and its own number alone: more bags leave the first
-    ones as they were. Validation and test rows are never drawn.
+    on the split, the ratio, the seed, its fold, the inner part left out and its own number alone:
+    more bags leave the first ones as they were. Validation and test rows are never drawn.
 
     Parameters
     ----------
@@ -44,11 +44,14 @@ def draw_samples(
         Number of sets per fold.
     seed
         Seed of the draws.
+    inner
+        The inner part left out: 0 for the networks of cross-validation, another for those that help
+        to choose between arms.
 
     Returns
     -------
     pandas.DataFrame
-        fold and bag (int16) and row (int64), sorted by all three.
+        fold, inner (the part left out) and bag (int16) and row (int64), sorted by all four.
 
     Raises
     ------
@@ -61,7 +64,7 @@ def draw_samples(
         _check_ratio(split, neg_per_pos)
     parts = []
     for fold in range(int(split["fold"].max()) + 1):
-        part = training_rows(split, fold)
+        part = training_rows(split, fold, inner)
         rows = part["row"].to_numpy(np.int64)
         positive = (part["label"] == 1).to_numpy()
         for bag in range(bags):
@@ -69,9 +72,11 @@ def draw_samples(
                 drawn = rows
             else:
                 wanted = round(neg_per_pos * int(positive.sum()))
-                negatives = _negatives(np.sort(rows[~positive]), wanted, seed, fold, bag)
+                # Part 0 adds nothing to the key: its draws are those of a study without selection.
+                key = (fold, inner) if inner else (fold,)
+                negatives = _negatives(np.sort(rows[~positive]), wanted, seed, key, bag)
                 drawn = np.concatenate([rows[positive], negatives])
-            parts.append(_bag(fold, bag, drawn))
+            parts.append(_bag(fold, inner, bag, drawn))
         _log_counts(fold, bags, positive, neg_per_pos, len(parts[-1]))
     return pd.concat(parts, ignore_index=True)
 
@@ -90,22 +95,23 @@ def _check_ratio(split: pd.DataFrame, neg_per_pos: float) -> None:
 
 
 def _negatives(
-    negatives: npt.NDArray[np.int64], wanted: int, seed: int, fold: int, bag: int
+    negatives: npt.NDArray[np.int64], wanted: int, seed: int, part: tuple[int, ...], bag: int
 ) -> npt.NDArray[np.int64]:
     if wanted >= len(negatives):
         return negatives
     wanted = max(wanted, 1)
     per_shuffle = len(negatives) // wanted
     shuffle, piece = divmod(bag, per_shuffle)
-    key = np.random.SeedSequence(entropy=seed, spawn_key=(_STREAM, fold, shuffle))
+    key = np.random.SeedSequence(entropy=seed, spawn_key=(_STREAM, *part, shuffle))
     shuffled = np.random.default_rng(key).permutation(negatives)
     return shuffled[piece * wanted : (piece + 1) * wanted]
 
 
-def _bag(fold: int, bag: int, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
+def _bag(fold: int, inner: int, bag: int, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "fold": np.full(len(rows), fold, np.int16),
+            "inner": np.full(len(rows), inner, np.int16),
             "bag": np.full(len(rows), bag, np.int16),
             "row": np.sort(rows),
         }
@@ -147,11 +153,21 @@ def bag_rows(samples: pd.DataFrame, fold: int, bag: int) -> npt.NDArray[np.int64
     return np.sort(samples["row"][chosen].to_numpy(np.int64))
 
 
+def part_left_out(samples: pd.DataFrame) -> int:
+    """Return the inner part that the networks of these samples do not train on."""
+    return int(samples["inner"].iloc[0])
+
+
 def write_samples(
-    path: Path, samples: pd.DataFrame, neg_per_pos: float | None, bags: int, seed: int
+    path: Path,
+    samples: pd.DataFrame,
+    neg_per_pos: float | None,
+    bags: int,
+    seed: int,
+    inner: int = 0,
 ) -> None:
     """Write samples as parquet; its metadata key ``fewcase`` says how they were drawn."""
-    facts = {"neg_per_pos": neg_per_pos, "bags": bags, "seed": seed}
+    facts = {"neg_per_pos": neg_per_pos, "bags": bags, "seed": seed, "inner": inner}
     write_table(path, samples[SAMPLE_COLUMNS], {"fewcase": json.dumps(facts, sort_keys=True)})
 
 
@@ -169,26 +185,31 @@ def read_samples(path: Path, split: pd.DataFrame) -> pd.DataFrame:
     try:
         facts = json.loads(texts["fewcase"])
         bags, neg_per_pos = facts["bags"], facts["neg_per_pos"]
+        inner = facts["inner"]
     except (KeyError, ValueError, TypeError):
         raise InputError(
             f"{path}: not a file of samples, as it lacks the metadata of one. {REMEDY}"
         ) from None
     wanted = {(fold, bag) for fold in range(int(split["fold"].max()) + 1) for bag in range(bags)}
-    found = set(zip(samples["fold"].tolist(), samples["bag"].tolist(), strict=True))
-    if found != wanted:
-        fold, bag = min(found ^ wanted)
+    found = {key: rows["row"] for key, rows in samples.groupby(["fold", "bag"], sort=False)}
+    if found.keys() != wanted:
+        fold, bag = min(found.keys() ^ wanted)
         state = "has no rows" if (fold, bag) in wanted else "is not in the split"
         raise InputError(f"{path}: bag {bag} of fold {fold} {state}. {REMEDY}")
     for fold, bag in sorted(wanted):
-        rows = samples["row"][(samples["fold"] == fold) & (samples["bag"] == bag)]
-        _check_bag(rows, split, fold, neg_per_pos, f"{path}: fold {fold}, bag {bag}")
+        part = training_rows(split, fold, inner)
+        where = f"{path}: fold {fold}, bag {bag}"
+        _check_bag(found[fold, bag], split, part, neg_per_pos, where)
     return samples
 
 
 def _check_bag(
-    rows: pd.Series, split: pd.DataFrame, fold: int, neg_per_pos: float | None, where: str
+    rows: pd.Series,
+    split: pd.DataFrame,
+    part: pd.DataFrame,
+    neg_per_pos: float | None,
+    where: str,
 ) -> None:
-    part = training_rows(split, fold)
     outside = rows[~rows.isin(part["row"])]
     if len(outside):
         row = outside.iloc[0]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fewcase.models.classical import fit_logistic
+from fewcase.models.classical import CLASS_WEIGHT, fit_logistic, weighted_shares
+from fewcase.models.shortcuts import encode_columns
 from fewcase.study.errors import InputError
 from fewcase.study.recipe import Recipe
 from fewcase.training.outputs import (
@@ -32,7 +34,7 @@ def fit_run(
     recipe
         Its ``model_options`` go to scikit-learn.
     data
-        The rows of the run; two classes.
+        The rows of the run; two classes or more.
     tables
         Features by ``row``, see `join_features`.
     key
@@ -44,10 +46,11 @@ def fit_run(
     for bag, training in enumerate(data.bags):
         started = time.monotonic()
         seed = int(np.random.SeedSequence([*key, bag]).generate_state(1)[0])
-        model = fit_logistic(features[training], data.labels[training], recipe.model_options, seed)
+        model = fit_logistic(
+            features[training], data.labels[training], recipe.model_options, seed, data.classes
+        )
         seconds = time.monotonic() - started
-        # Two columns, so that the softmax of networks is the logistic function here.
-        decided = np.stack([np.zeros(len(features)), model.logits(features)], axis=1)
+        decided = model.logits(features)
         train_loss, _ = inner_score(decided[training], data.labels[training])
         inner_loss, inner_auc = inner_score(decided[inner], data.labels[inner])
         row = (
@@ -63,11 +66,46 @@ def fit_run(
         predictions=prediction_table(data.scored, np.stack(logits)),
         about={
             "weights": "none (fitted)",
-            "parameters": len(names) + 1,
+            "parameters": weights[0]["coefficient"].size + weights[0]["intercept"].size,
             "features": list(names),
             "device": "CPU",
+            **data.prevalences(),
+            "trained_prevalence": fitted_prevalence(data, recipe.model_options),
         },
     )
+
+
+def fitted_prevalence(data: RunData, options: Mapping[str, Any] | None = None) -> list[float]:
+    """Return the share of each class as models of these options saw it, class weights counted."""
+    drawn = data.labels[np.concatenate(data.bags)]
+    weight = (options or {}).get("class_weight", CLASS_WEIGHT)
+    return weighted_shares(drawn, weight, data.classes).tolist()
+
+
+def fit_shortcut(columns: pd.DataFrame, data: RunData) -> pd.DataFrame:
+    """Fit one logistic regression per bag to a shortcut's columns and predict as `fit_run` does.
+
+    Parameters
+    ----------
+    columns
+        Numbers and words, indexed by row, as `fewcase.models.shortcuts.gather_columns` returns
+        them.
+    data
+        The rows of the run.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The scored examples with ``score_0``, ``score_1`` …
+    """
+    chosen = columns.loc[data.rows]
+    scored = data.scored_positions()
+    logits = []
+    for training in data.bags:
+        features = encode_columns(chosen, training)
+        model = fit_logistic(features[training], data.labels[training], classes=data.classes)
+        logits.append(model.logits(features[scored]))
+    return prediction_table(data.scored, np.stack(logits))
 
 
 def join_features(

@@ -18,7 +18,7 @@ def identity_of(
     options: TrainingOptions,
     data: RunData,
     images: Sequence[Path],
-    key: tuple[int, int],
+    key: tuple[int, ...],
     window_minutes: float | None,
 ) -> dict[str, Any]:
     """Return all that fixes a training, as JSON values.
@@ -30,14 +30,13 @@ def identity_of(
     images
         Channel files, whose sidecars hold digests of their content.
     key
-        Seed and fold.
+        Seed and fold, and the inner part left out where it is not the first.
     window_minutes
         What the width of an image spans.
     """
     return {
         "recipe": resolved(recipe),
-        "seed": key[0],
-        "fold": key[1],
+        "run": list(key),
         "examples": data.digest(),
         "images": [read_json(path.with_suffix(".hash"))["content"] for path in images],
         "weights": _digest_of(recipe.weights),

@@ -256,7 +256,7 @@ def join_bags(states: list[State], data: RunData) -> Outputs:
         weights=name_weights(weights),
         history=pd.DataFrame(history, columns=list(HISTORY_COLUMNS)),
         predictions=prediction_table(data.scored, logits),
-        about=states[0][1]["about"],
+        about={**states[0][1]["about"], **data.prevalences()},
     )
 
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from fewcase.data.files import content_digest
-from fewcase.splits.folds import inner_rows, test_rows, validation_rows
-from fewcase.splits.sampling import bag_rows
+from fewcase.splits.folds import inner_rows, test_rows, training_rows, validation_rows
+from fewcase.splits.sampling import bag_rows, part_left_out
 from fewcase.study.errors import InputError
 from fewcase.study.words import ROLES
 
@@ -33,6 +33,8 @@ class RunData:
     scored
         One line per example that is predicted: row, example, parent, patient, site, role (inner,
         validation or test), test_set (temporal, external or empty) and label.
+    prevalence
+        Share of each class in the whole training part, before any under-sampling.
     """
 
     rows: npt.NDArray[np.int64]
@@ -40,6 +42,19 @@ class RunData:
     sites: npt.NDArray[np.int64]
     bags: tuple[npt.NDArray[np.int64], ...]
     scored: pd.DataFrame
+    prevalence: tuple[float, ...]
+
+    def prevalences(self) -> dict[str, list[float]]:
+        """Return, for `options.json`, the share of each class in training.
+
+        ``prevalence`` is that of the whole training part, ``trained_prevalence`` that of the bags:
+        under-sampling shifts the probabilities that a network learns from the one to the other.
+        """
+        drawn = self.labels[np.concatenate(self.bags)]
+        return {
+            "prevalence": list(self.prevalence),
+            "trained_prevalence": list(_shares(drawn, self.classes)),
+        }
 
     @property
     def classes(self) -> int:
@@ -61,7 +76,8 @@ def gather_run(split: pd.DataFrame, samples: pd.DataFrame, fold: int, bags: int)
     """Gather the rows of one fold.
 
     Scored are the inner part of the other folds, which early stopping looks at, the fold itself
-    as validation, and held-out sites and periods as test.
+    as validation, and held-out sites and periods as test. A run whose samples leave out another
+    inner part than the first helps to choose between arms: it is scored on that part alone.
 
     Parameters
     ----------
@@ -79,17 +95,17 @@ def gather_run(split: pd.DataFrame, samples: pd.DataFrame, fold: int, bags: int)
     InputError
         Where a fold or bag doesn't exist, or a bag has one class alone.
     """
+    inner = part_left_out(samples)
     sampled = [bag_rows(samples, fold, bag) for bag in range(bags)]
-    parts = {
-        "inner": inner_rows(split, fold),
-        "validation": validation_rows(split, fold),
-        "test": test_rows(split),
-    }
+    parts = {"inner": inner_rows(split, fold, inner)}
+    if inner == 0:
+        parts |= {"validation": validation_rows(split, fold), "test": test_rows(split)}
     scored = pd.concat([part.assign(role=role) for role, part in parts.items()])
     scored = scored[_SCORED_COLUMNS].reset_index(drop=True)
 
     rows = np.unique(np.concatenate([scored["row"].to_numpy(np.int64), *sampled]))
     known = split.set_index("row").loc[rows]
+    training = training_rows(split, fold, inner)
     sites = np.unique(known["site"].to_numpy(str), return_inverse=True)[1]
     data = RunData(
         rows=rows,
@@ -97,10 +113,18 @@ def gather_run(split: pd.DataFrame, samples: pd.DataFrame, fold: int, bags: int)
         sites=sites.astype(np.int64),
         bags=tuple(np.searchsorted(rows, chosen) for chosen in sampled),
         scored=scored,
+        prevalence=_shares(
+            training["label"].to_numpy(np.int64), max(int(known["label"].max()) + 1, 2)
+        ),
     )
     for bag, positions in enumerate(data.bags):
         _check_classes(data.labels[positions], fold, bag)
     return data
+
+
+def _shares(labels: npt.NDArray[np.int64], classes: int) -> tuple[float, ...]:
+    counts = np.bincount(labels, minlength=classes)
+    return tuple((counts / counts.sum()).tolist())
 
 
 def _check_classes(labels: npt.NDArray[np.int64], fold: int, bag: int) -> None:
