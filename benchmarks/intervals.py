@@ -24,10 +24,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
 from signals import seconds
 
-from fewcase.evaluation.bootstrap import bca
-from fewcase.evaluation.comparisons import Difference, compare_aucs, holm
-from fewcase.evaluation.intervals import Estimate, estimate_auc
-from fewcase.evaluation.metrics import weighted_average_precision
+from fewcase.statistics.bootstrap import bca
+from fewcase.statistics.comparisons import Difference, compare_aucs, holm
+from fewcase.statistics.intervals import Estimate, estimate_auc
+from fewcase.statistics.metrics import weighted_average_precision
 
 
 def made_up(rows: int, arms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,9 +16,9 @@ from scipy.stats import norm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
-from fewcase.evaluation.comparisons import holm
-from fewcase.evaluation.intervals import logit_interval
-from fewcase.evaluation.power import (
+from fewcase.statistics.comparisons import holm
+from fewcase.statistics.intervals import logit_interval
+from fewcase.statistics.power import (
     auc_variance,
     difference_variance,
     expected_best,

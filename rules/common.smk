@@ -45,6 +45,7 @@ CLEANING_KEYS = [
     if field.name not in [*LOWPASS_KEYS, *UC_KEYS, "max_missing"]
 ]
 
+CHECKLISTS = ["tripod_ai", "claim"]
 TABLE_FORMATS = ["csv", "md", "tex"]
 FIGURE_FORMATS = ["svg", "png"]
 
@@ -66,6 +67,20 @@ def get_channels():
     }
 
 
+def get_fold_names(inner_parts):
+    """Return the folds as paths name them; what leaves out another inner part than 0 says so."""
+    return [
+        f"{fold}{get_part_name(inner)}"
+        for fold in range(study.folds)
+        for inner in inner_parts
+    ]
+
+
+def get_part_name(inner):
+    """Return what paths say of the inner part that is left out: nothing of part 0."""
+    return f"-inner-{inner}" if inner else ""
+
+
 wildcard_constraints:
     study=re.escape(study.name),
     preset=re.escape(study.preset),
@@ -76,8 +91,10 @@ wildcard_constraints:
     channel=any_of(get_channels()),
     sampling=any_of(sampling_of(recipe) for recipe in study.arms.values()),
     experiment=any_of(study.experiments),
+    checklist=any_of(CHECKLISTS),
     seed=any_of(map(str, study.seeds)),
-    fold=any_of(map(str, range(study.folds))),
+    fold=any_of(get_fold_names(range(study.selection_folds))),
+    left_out="|".join(["(?:)", *map(get_part_name, range(1, study.selection_folds))]),
 
 
 # Params ----------------------------------------------------------------------------------------
@@ -180,6 +197,11 @@ def get_state(wildcards):
     return f"{ROOT}/state/{wildcards.arm}/{wildcards.split}/{run}"
 
 
+def get_fold(wildcards):
+    """Return the fold of a run."""
+    return wildcards.fold.partition("-")[0]
+
+
 def memory(megabytes):
     """Return a resource function: memory in MB that doubles at each attempt."""
     return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)
@@ -271,10 +293,103 @@ def get_examples(wildcards):
     return f"{ROOT}/cohorts/{study.target_cohorts[target]}/{target}/examples.parquet"
 
 
+def get_other_labels(wildcards):
+    """Return the labelled examples of the cohort's other targets in use, by target."""
+    cohort, own = study.cohort_of(wildcards.split), study.splits[wildcards.split].target
+    return {
+        target: f"{ROOT}/cohorts/{cohort}/{target}/examples.parquet"
+        for of, target in used_targets()
+        if of == cohort and target != own
+    }
+
+
+def get_other_examples(wildcards):
+    """Return the files of labels that a split's scores are judged by besides their own."""
+    return list(get_other_labels(wildcards).values())
+
+
+def get_other_targets(wildcards):
+    """Return the same with the names of the targets, as the score stage takes them."""
+    return [f"{target}={path}" for target, path in get_other_labels(wildcards).items()]
+
+
+def get_window(wildcards):
+    """Return the folder of the windows that a split is made from."""
+    return f"{ROOT}/cohorts/{study.cohort_of(wildcards.split)}/window"
+
+
+def get_duplicates(wildcards):
+    """Return the pairs of examples that are copies of each other."""
+    return f"{get_window(wildcards)}/duplicates.parquet"
+
+
+def get_records(wildcards):
+    """Return the records that a split is made from."""
+    split = getattr(wildcards, "split", study.default_arm.split)
+    return f"{ROOT}/cohorts/{study.cohort_of(split)}/recordings/records.parquet"
+
+
+def get_certificate(wildcards):
+    """Return the proof that a split leaks nothing, without which nothing is trained under it."""
+    return f"{ROOT}/splits/{wildcards.split}/certificate-seed-{wildcards.seed}.json"
+
+
+def get_certificates(wildcards):
+    """Return the proofs that a split leaks nothing, one per seed."""
+    split = getattr(wildcards, "split", study.default_arm.split)
+    folder = f"{ROOT}/splits/{split}"
+    return [f"{folder}/certificate-seed-{seed}.json" for seed in study.seeds]
+
+
+def get_pixels(wildcards):
+    """Return what colour, histogram and border say of the images of the default arm."""
+    return f"{get_window(wildcards)}/pixels.parquet"
+
+
+def get_quality(wildcards):
+    """Return what is missing in each window."""
+    return f"{get_window(wildcards)}/quality.parquet"
+
+
+def get_record_digests(wildcards):
+    """Return the digests of the records, outcomes included, that a job rests on."""
+    return [ingested(wildcards, cohort).digest for cohort in get_cohorts(wildcards)]
+
+
+def get_subgroup_digests(wildcards):
+    """Return the same where scores are divided by columns of the records."""
+    return get_record_digests(wildcards) if study.subgroups else []
+
+
+def get_other_label_digests(wildcards):
+    """Return the digests of the labels that a split's scores are judged by besides their own."""
+    cohort = study.cohort_of(wildcards.split)
+    return [
+        labelled(wildcards, cohort, target).digest
+        for target in get_other_labels(wildcards)
+    ]
+
+
+def get_samples_of_split(wildcards):
+    """Return every under-sample that an arm draws from a split and seed."""
+    arms = [arm for arm, split in study.runs if split == wildcards.split]
+    names = sorted(
+        {sampling_of(study.arms[arm]) for arm in [*arms, study.default_arm.arm]}
+    )
+    folder = f"{ROOT}/splits/{wildcards.split}"
+    return [
+        f"{folder}/{name}/seed-{wildcards.seed}{get_part_name(inner)}.parquet"
+        for name in names
+        for inner in range(study.selection_folds)
+    ]
+
+
 def get_sample(wildcards):
     """Return the under-sampled training rows of a run."""
     sampling = sampling_of(study.arms[wildcards.arm])
-    return f"{ROOT}/splits/{wildcards.split}/{sampling}/seed-{wildcards.seed}.parquet"
+    left_out = wildcards.fold.removeprefix(get_fold(wildcards))
+    folder = f"{ROOT}/splits/{wildcards.split}/{sampling}"
+    return f"{folder}/seed-{wildcards.seed}{left_out}.parquet"
 
 
 def get_images(wildcards):
@@ -292,21 +407,31 @@ def get_image_digests(wildcards):
 
 def get_features(wildcards):
     """Return the features that a classical arm is fitted to."""
-    return f"{ROOT}/cohorts/{study.cohort_of(wildcards.split)}/window/features.parquet"
+    return f"{get_window(wildcards)}/features.parquet"
 
 
-def run_files(arm, split, name):
+def run_files(arm, split, name, inner_parts=(0,)):
     """Return one file of every run of an arm under a split, seed by seed and fold by fold."""
     return [
         f"{ROOT}/runs/{arm}/{split}/seed-{seed}/fold-{fold}/{name}"
         for seed in study.seeds
-        for fold in range(study.folds)
+        for fold in get_fold_names(inner_parts)
     ]
 
 
 def get_predictions(wildcards):
     """Return the predictions of every run of an arm under a split."""
     return run_files(wildcards.arm, wildcards.split, "predictions.parquet")
+
+
+def get_inner_predictions(wildcards):
+    """Return the predictions of the runs that help to choose between arms, if there are any."""
+    return run_files(
+        wildcards.arm,
+        wildcards.split,
+        "predictions.parquet",
+        range(1, study.selection_folds),
+    )
 
 
 def get_run_options(wildcards):
@@ -328,10 +453,63 @@ def get_run_names(wildcards):
     )
 
 
+def get_inner_run_names(wildcards):
+    """Return seed, fold and inner part of the runs that help to choose between arms."""
+    return " ".join(
+        f"{seed}/{fold}/{inner}"
+        for seed in study.seeds
+        for fold in range(study.folds)
+        for inner in range(1, study.selection_folds)
+    )
+
+
+def score_files(wildcards, ending):
+    """Return one file of the scores of every arm of an experiment."""
+    arms = study.experiments[wildcards.experiment].arms
+    return [f"{ROOT}/scores/{arm.split}/{arm.arm}{ending}" for arm in arms]
+
+
 def get_experiment_scores(wildcards):
     """Return the scores of the arms of an experiment."""
+    return score_files(wildcards, ".csv")
+
+
+def get_experiment_runs(wildcards):
+    """Return the scores of each run of the arms of an experiment."""
+    return score_files(wildcards, "-runs.csv")
+
+
+def get_experiment_units(wildcards):
+    """Return what the arms of an experiment gave to each example, recording or patient."""
+    return score_files(wildcards, "-units.parquet")
+
+
+def shortcut_files(splits, ending):
+    """Return one file of the scores of the shortcut baselines under some splits."""
+    if not study.shortcuts:
+        return []
+    return [f"{ROOT}/scores/{split}/shortcuts{ending}" for split in splits]
+
+
+def get_experiment_splits(wildcards):
+    """Return the splits of an experiment, each once."""
     arms = study.experiments[wildcards.experiment].arms
-    return [f"{ROOT}/scores/{arm.split}/{arm.arm}.csv" for arm in arms]
+    return list(dict.fromkeys(arm.split for arm in arms))
+
+
+def get_experiment_shortcuts(wildcards):
+    """Return the scores of the shortcut baselines beside an experiment."""
+    return shortcut_files(get_experiment_splits(wildcards), ".csv")
+
+
+def get_experiment_shortcut_runs(wildcards):
+    """Return the scores of each run of the shortcut baselines beside an experiment."""
+    return shortcut_files(get_experiment_splits(wildcards), "-runs.csv")
+
+
+def get_experiment_shortcut_units(wildcards):
+    """Return what the shortcut baselines beside an experiment gave to each example."""
+    return shortcut_files(get_experiment_splits(wildcards), "-units.parquet")
 
 
 def get_experiment(wildcards):
@@ -340,21 +518,21 @@ def get_experiment(wildcards):
     described = dataclasses.asdict(experiment)
     for arm in described["arms"]:
         arm["leaky"] = study.splits[arm["split"]].is_leaky
+    described["selection"] = experiment.layout in ("grid", "sweep")
     described["leaky"] = all(arm["leaky"] for arm in described["arms"])
     described["simulated"] = is_simulated()
+    described["published"] = study.paper
     return as_json(described)
 
 
-def get_published_digest(wildcards):
-    """Return a hash of the published values that an experiment prints beside its own."""
-    path = study.experiments[wildcards.experiment].published
-    if path is None:
+@functools.cache
+def get_paper_digest():
+    """Return a hash of the paper's numbers, if the study has a paper."""
+    if study.paper is None:
         return None
-    if not Path(path).is_file():
-        raise WorkflowError(
-            f"study.experiments.{wildcards.experiment}.published: no file {path!r} in {os.getcwd()}."
-        )
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    if not Path(study.paper).is_file():
+        raise WorkflowError(f"study.paper: no file {study.paper!r} in {os.getcwd()}.")
+    return digest_of_file(study.paper)
 
 
 def get_default_splits(wildcards):
@@ -366,10 +544,159 @@ def get_default_splits(wildcards):
 
 
 def get_default_samples(wildcards):
-    """Return the samples of the study's default arm, one per seed."""
-    sampling = sampling_of(study.default_recipe)
-    folder = f"{ROOT}/splits/{study.default_arm.split}/{sampling}"
+    """Return the samples that the study's default arm draws from a split, one per seed."""
+    split = getattr(wildcards, "split", study.default_arm.split)
+    folder = f"{ROOT}/splits/{split}/{sampling_of(study.default_recipe)}"
     return [f"{folder}/seed-{seed}.parquet" for seed in study.seeds]
+
+
+def get_default_images(wildcards):
+    """Return the image channels of a cohort that the study's default arm sees."""
+    folder = f"{ROOT}/images/{wildcards.cohort}/window"
+    return [f"{folder}/{name}.npy" for name in channels_of(study.default_recipe)]
+
+
+def get_default_image_digests(wildcards):
+    """Return the small files that change when those image channels do."""
+    return [
+        path.removesuffix(".npy") + ".hash" for path in get_default_images(wildcards)
+    ]
+
+
+def default_score(ending):
+    """Return a file of the scores of the study's default arm under its own split."""
+    return f"{ROOT}/scores/{study.default_arm.split}/{study.default_arm.arm}{ending}"
+
+
+def get_default_shortcuts(wildcards):
+    """Return the scores of the shortcut baselines beside the study's default arm."""
+    return shortcut_files([study.default_arm.split], ".csv")
+
+
+def get_default_shortcut_units(wildcards):
+    """Return what those shortcut baselines gave to each example, recording or patient."""
+    return shortcut_files([study.default_arm.split], "-units.parquet")
+
+
+def get_compared_splits():
+    """Return the splits under which the study's default arm runs, its own first."""
+    own = study.default_arm
+    return sorted(
+        (split for arm, split in study.runs if arm == own.arm),
+        key=lambda split: (split != own.split, split),
+    )
+
+
+def get_compared_scores(wildcards):
+    """Return the scores of the study's default arm under each of its splits."""
+    return [
+        f"{ROOT}/scores/{split}/{study.default_arm.arm}.csv"
+        for split in get_compared_splits()
+    ]
+
+
+def get_compared_shortcuts(wildcards):
+    """Return the scores of the shortcut baselines under each of those splits."""
+    return shortcut_files(get_compared_splits(), ".csv")
+
+
+def get_shortcuts_content(wildcards):
+    """Return what the table of shortcut baselines says beyond its files, as JSON."""
+    splits = [
+        {
+            "name": split,
+            "title": split.replace("-", ", "),
+            "leaky": study.splits[split].is_leaky,
+            "default": split == study.default_arm.split,
+        }
+        for split in get_compared_splits()
+    ]
+    arm = study.default_arm.arm
+    title = "Shortcut baselines"
+    return as_json(
+        {"title": title, "simulated": is_simulated(), "arm": arm, "splits": splits}
+    )
+
+
+def get_flow_split(wildcards):
+    """Return the split, first seed, that a cohort's flow ends in: the default one if it can be."""
+    own = study.default_arm.split
+    splits = [own, *(split for _, split in study.runs)]
+    split = next(s for s in splits if study.splits[s].target == wildcards.target)
+    return f"{ROOT}/splits/{split}/seed-{study.seeds[0]}.parquet"
+
+
+def get_flow_sample(wildcards):
+    """Return what the default arm draws from that split."""
+    path = Path(get_flow_split(wildcards))
+    return str(path.parent / sampling_of(study.default_recipe) / path.name)
+
+
+def default_cohort_and_target():
+    """Return the cohort and target of the study's default arm."""
+    split = study.default_arm.split
+    return study.cohort_of(split), study.splits[split].target
+
+
+def get_default_flow(wildcards):
+    """Return the counts after each step for the cohort and target of the default arm."""
+    cohort, target = default_cohort_and_target()
+    return f"{ROOT}/cohorts/{cohort}/{target}/flow.csv"
+
+
+def get_default_account(wildcards):
+    """Return the same as the flow figure has it, to what one network learns from."""
+    cohort, target = default_cohort_and_target()
+    return f"{ROOT}/tables/flow-{cohort}-{target}.csv"
+
+
+def get_default_flow_figure(wildcards):
+    """Return the flow figure of the cohort and target of the default arm."""
+    cohort, target = default_cohort_and_target()
+    return f"{ROOT}/figures/flow-{cohort}-{target}.svg"
+
+
+def get_default_run_options(wildcards):
+    """Return what every run of the study's default arm was done with."""
+    return run_files(study.default_arm.arm, study.default_arm.split, "options.json")
+
+
+def get_first_run_options(wildcards):
+    """Return what one run of every arm was done with."""
+    return [run_files(arm, split, "options.json")[0] for arm, split in study.runs]
+
+
+def get_all_run_scores(wildcards):
+    """Return the scores of each run of every arm."""
+    return [f"{ROOT}/scores/{split}/{arm}-runs.csv" for arm, split in study.runs]
+
+
+def get_checklist(wildcards):
+    """Return the items of a reporting checklist."""
+    return f"workflow/checklists/{wildcards.checklist}.yaml"
+
+
+def get_experiment_tables():
+    """Return the tables of the experiments and of what selection adds to them."""
+    return [
+        f"{ROOT}/tables/{name}{ending}.csv"
+        for name in study.experiments
+        for ending in ("", "-selection")
+    ]
+
+
+def get_performance_content(wildcards):
+    """Return what the page on the study's default arm says beyond its files, as JSON."""
+    arm = study.default_arm
+    return as_json(
+        {
+            "title": "Performance of the study's default arm",
+            "simulated": is_simulated(),
+            "arm": arm.arm,
+            "split": arm.split,
+            "leaky": study.splits[arm.split].is_leaky,
+        }
+    )
 
 
 def get_labels_title(wildcards):
@@ -421,14 +748,7 @@ def get_report_content(wildcards):
             "leaky": any(
                 study.splits[split].scheme == "image" for _, split in study.runs
             ),
-            "experiments": [
-                {
-                    "name": experiment.name,
-                    "title": experiment.title,
-                    "layout": experiment.layout,
-                }
-                for experiment in study.experiments.values()
-            ],
+            "experiments": list(study.experiments),
             "cohorts": {name: cohort.source for name, cohort in study.cohorts.items()},
             "split": study.default_arm.split,
             "runs": len(study.runs) * len(study.seeds) * study.folds,
@@ -447,20 +767,59 @@ def get_template_digest():
 # Targets ---------------------------------------------------------------------------------------
 
 
+def get_table_names():
+    """Return the name of every table of the study."""
+    flows = [f"flow-{cohort}-{target}" for cohort, target in used_targets()]
+    sheets = [*(["reproduction"] if study.paper else []), *CHECKLISTS]
+    shortcuts = ["shortcuts"] if study.shortcuts else []
+    return [*study.experiments, "labels", "performance", *shortcuts, *flows, *sheets]
+
+
+def get_figure_names():
+    """Return the name of every figure of the study."""
+    steps = [f"steps-{cohort}" for cohort in study.cohorts]
+    without = {"reproduction", *CHECKLISTS}
+    return [*(name for name in get_table_names() if name not in without), *steps]
+
+
 def get_tables():
     """Return every table of the study."""
-    names = [*study.experiments, "labels"]
     return [
-        f"{ROOT}/tables/{name}.{ending}" for name in names for ending in TABLE_FORMATS
+        f"{ROOT}/tables/{name}.{ending}"
+        for name in get_table_names()
+        for ending in TABLE_FORMATS
+    ]
+
+
+def get_displays():
+    """Return every table of the study as the report shows it."""
+    return [f"{ROOT}/tables/{name}.json" for name in get_table_names()]
+
+
+def get_report_figures():
+    """Return the figures of the study that go with a table, as the report shows them."""
+    shown = set(get_table_names())
+    return [
+        f"{ROOT}/figures/{name}.svg" for name in get_figure_names() if name in shown
+    ]
+
+
+def get_all_certificates():
+    """Return the certificate of every split in use and seed."""
+    splits = dict.fromkeys(split for _, split in study.runs)
+    return [
+        f"{ROOT}/splits/{split}/certificate-seed-{seed}.json"
+        for split in splits
+        for seed in study.seeds
     ]
 
 
 def get_figures():
     """Return every figure of the study."""
-    steps = [f"steps-{cohort}" for cohort in study.cohorts]
-    names = [*study.experiments, "labels", *steps]
     return [
-        f"{ROOT}/figures/{name}.{ending}" for name in names for ending in FIGURE_FORMATS
+        f"{ROOT}/figures/{name}.{ending}"
+        for name in get_figure_names()
+        for ending in FIGURE_FORMATS
     ]
 
 
@@ -476,11 +835,12 @@ def get_all_images():
 
 
 def get_all_splits():
-    """Return every split file."""
+    """Return every split file and its certificate."""
     return [
-        f"{ROOT}/splits/{split}/seed-{seed}.parquet"
+        f"{ROOT}/splits/{split}/{name}"
         for split in study.splits
         for seed in study.seeds
+        for name in (f"seed-{seed}.parquet", f"certificate-seed-{seed}.json")
     ]
 
 

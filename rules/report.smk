@@ -27,20 +27,12 @@ rule report:
     input:
         label_digests=get_example_digests,
         signal_digests=get_signal_digests,
-        tables=expand(
-            "results/{{study}}/{{preset}}/tables/{experiment}.csv",
-            experiment=study.experiments,
-        ),
-        figures=expand(
-            "results/{{study}}/{{preset}}/figures/{experiment}.svg",
-            experiment=study.experiments,
-        ),
-        labels="results/{study}/{preset}/tables/labels.csv",
-        label_figure="results/{study}/{preset}/figures/labels.svg",
+        displays=get_displays(),
+        figures=get_report_figures(),
         steps=get_step_figures,
         flows=get_flows,
         rejected=get_rejected,
-        splits=get_default_splits,
+        certificates=get_all_certificates(),
         arms="results/{study}/{preset}/arms.csv",
         study="results/{study}/{preset}/study.json",
     output:
@@ -61,7 +53,7 @@ rule report:
         code=code_of("make_report.py"),
     shell:
         "python workflow/make_report.py --content {params.content:q}"
-        " --tables {input.tables:q} --figures {input.figures:q} --labels {input.labels:q}"
-        " --label-figures {input.label_figure:q} --arms {input.arms:q} --study {input.study:q} --splits {input.splits:q}"
-        " --flow {input.flows:q} --rejected {input.rejected:q} --steps {input.steps:q}"
+        " --displays {input.displays:q} --figures {input.figures:q} --steps {input.steps:q}"
+        " --flows {input.flows:q} --rejected {input.rejected:q}"
+        " --certificates {input.certificates:q} --arms {input.arms:q} --study {input.study:q}"
         " --out {output.page:q} > {log:q} 2>&1"

@@ -99,6 +99,30 @@ rule features:
         " --out {output.features:q} > {log:q} 2>&1"
 
 
+rule measure_pixels:
+    input:
+        signal_digests=get_signal_digests,
+        digests=get_default_image_digests,
+        images=ancient(get_default_images),
+    output:
+        pixels="results/{study}/{preset}/cohorts/{cohort}/window/pixels.parquet",
+    log:
+        "results/{study}/{preset}/logs/measure_pixels/{cohort}.log",
+    benchmark:
+        "results/{study}/{preset}/benchmarks/measure_pixels/{cohort}.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(60),
+    params:
+        code=code_of("measure_pixels.py"),
+    shell:
+        "python workflow/measure_pixels.py --images {input.images:q} --out {output.pixels:q}"
+        " > {log:q} 2>&1"
+
+
 rule illustrate:
     input:
         signal_digests=get_signal_digests,

@@ -1,4 +1,4 @@
-"""Records become labelled examples, examples are assigned to folds, and folds are under-sampled."""
+"""Records become labelled examples, which are assigned to folds, certified and under-sampled."""
 
 
 checkpoint cohort:
@@ -80,10 +80,40 @@ rule flow:
         " --out-flow {output.flow:q} > {log:q} 2>&1"
 
 
+rule find_duplicates:
+    input:
+        signal_digests=get_signal_digests,
+        digest="results/{study}/{preset}/cohorts/{cohort}/window/examples.hash",
+        fhr=ancient("results/{study}/{preset}/cohorts/{cohort}/window/fhr.npy"),
+        uc=ancient("results/{study}/{preset}/cohorts/{cohort}/window/uc.npy"),
+        missing=ancient("results/{study}/{preset}/cohorts/{cohort}/window/missing.npy"),
+        examples=ancient(
+            "results/{study}/{preset}/cohorts/{cohort}/window/examples.parquet"
+        ),
+    output:
+        pairs="results/{study}/{preset}/cohorts/{cohort}/window/duplicates.parquet",
+    log:
+        "results/{study}/{preset}/logs/find_duplicates/{cohort}.log",
+    benchmark:
+        "results/{study}/{preset}/benchmarks/find_duplicates/{cohort}.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(60),
+    params:
+        code=code_of("find_duplicates.py"),
+    shell:
+        "python workflow/find_duplicates.py --window $(dirname {input.fhr:q})"
+        " --threads {threads} --out {output.pairs:q} > {log:q} 2>&1"
+
+
 rule split:
     input:
         label_digests=get_example_digests,
         examples=ancient(get_examples),
+        duplicates=get_duplicates,
     output:
         split="results/{study}/{preset}/splits/{split}/seed-{seed}.parquet",
     log:
@@ -100,7 +130,8 @@ rule split:
         options=get_split_options,
         code=code_of("split.py"),
     shell:
-        "python workflow/split.py --examples {input.examples:q} --options {params.options:q}"
+        "python workflow/split.py --examples {input.examples:q}"
+        " --duplicates {input.duplicates:q} --options {params.options:q}"
         " --seed {wildcards.seed} --out {output.split:q} > {log:q} 2>&1"
 
 
@@ -109,11 +140,11 @@ rule sample:
         label_digests=get_example_digests,
         split="results/{study}/{preset}/splits/{split}/seed-{seed}.parquet",
     output:
-        sample="results/{study}/{preset}/splits/{split}/{sampling}/seed-{seed}.parquet",
+        sample="results/{study}/{preset}/splits/{split}/{sampling}/seed-{seed}{left_out}.parquet",
     log:
-        "results/{study}/{preset}/logs/sample/{split}/{sampling}/seed-{seed}.log",
+        "results/{study}/{preset}/logs/sample/{split}/{sampling}/seed-{seed}{left_out}.log",
     benchmark:
-        "results/{study}/{preset}/benchmarks/sample/{split}/{sampling}/seed-{seed}.tsv"
+        "results/{study}/{preset}/benchmarks/sample/{split}/{sampling}/seed-{seed}{left_out}.tsv"
     conda:
         "../envs/data.yaml"
     threads: 1
@@ -122,7 +153,37 @@ rule sample:
         runtime=minutes(30),
     params:
         options=get_sampling,
+        inner=lambda wildcards: wildcards.left_out.removeprefix("-inner-") or "0",
         code=code_of("sample.py"),
     shell:
         "python workflow/sample.py --split {input.split:q} --options {params.options:q}"
-        " --seed {wildcards.seed} --out {output.sample:q} > {log:q} 2>&1"
+        " --inner {params.inner} --seed {wildcards.seed}"
+        " --out {output.sample:q} > {log:q} 2>&1"
+
+
+rule certify:
+    input:
+        label_digests=get_example_digests,
+        signal_digests=get_signal_digests,
+        split="results/{study}/{preset}/splits/{split}/seed-{seed}.parquet",
+        samples=get_samples_of_split,
+        duplicates=get_duplicates,
+        records=ancient(get_records),
+    output:
+        certificate="results/{study}/{preset}/splits/{split}/certificate-seed-{seed}.json",
+    log:
+        "results/{study}/{preset}/logs/certify/{split}/seed-{seed}.log",
+    benchmark:
+        "results/{study}/{preset}/benchmarks/certify/{split}/seed-{seed}.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(30),
+    params:
+        code=code_of("certify.py"),
+    shell:
+        "python workflow/certify.py --split {input.split:q} --samples {input.samples:q}"
+        " --duplicates {input.duplicates:q} --records {input.records:q}"
+        " --out {output.certificate:q} > {log:q} 2>&1"

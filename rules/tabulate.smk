@@ -6,6 +6,11 @@ rule tabulate:
         label_digests=get_example_digests,
         signal_digests=get_signal_digests,
         scores=get_experiment_scores,
+        runs=get_experiment_runs,
+        units=get_experiment_units,
+        shortcuts=get_experiment_shortcuts,
+        shortcut_runs=get_experiment_shortcut_runs,
+        shortcut_units=get_experiment_shortcut_units,
     output:
         csv=report(
             "results/{study}/{preset}/tables/{experiment}.csv",
@@ -15,6 +20,9 @@ rule tabulate:
         ),
         md="results/{study}/{preset}/tables/{experiment}.md",
         tex="results/{study}/{preset}/tables/{experiment}.tex",
+        display="results/{study}/{preset}/tables/{experiment}.json",
+        measures="results/{study}/{preset}/tables/{experiment}-measures.csv",
+        selection="results/{study}/{preset}/tables/{experiment}-selection.csv",
         svg=report(
             "results/{study}/{preset}/figures/{experiment}.svg",
             caption="../workflow/report/figure.rst",
@@ -34,11 +42,16 @@ rule tabulate:
         runtime=minutes(30),
     params:
         experiment=get_experiment,
-        published=get_published_digest,
+        published=get_paper_digest(),
         code=code_of("tabulate_experiment.py"),
     shell:
         "python workflow/tabulate_experiment.py --experiment {params.experiment:q}"
-        " --scores {input.scores:q} --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
+        " --scores {input.scores:q} --runs {input.runs:q} --units {input.units:q}"
+        " --shortcuts {input.shortcuts:q} --shortcut-runs {input.shortcut_runs:q}"
+        " --shortcut-units {input.shortcut_units:q}"
+        " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
+        " --display {output.display:q}"
+        " --measures {output.measures:q} --selection {output.selection:q}"
         " --svg {output.svg:q} --png {output.png:q} > {log:q} 2>&1"
 
 
@@ -57,6 +70,7 @@ rule tabulate_labels:
         ),
         md="results/{study}/{preset}/tables/labels.md",
         tex="results/{study}/{preset}/tables/labels.tex",
+        display="results/{study}/{preset}/tables/labels.json",
         svg="results/{study}/{preset}/figures/labels.svg",
         png="results/{study}/{preset}/figures/labels.png",
     log:
@@ -76,4 +90,246 @@ rule tabulate_labels:
         "python workflow/tabulate_labels.py --title {params.title:q}"
         " --splits {input.splits:q} --samples {input.samples:q}"
         " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
+        " --display {output.display:q}"
         " --svg {output.svg:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule tabulate_performance:
+    input:
+        label_digests=get_example_digests,
+        signal_digests=get_signal_digests,
+        scores=default_score(".csv"),
+        curves=default_score("-curves.csv"),
+        units=default_score("-units.parquet"),
+        shortcuts=get_default_shortcuts,
+        shortcut_units=get_default_shortcut_units,
+    output:
+        csv=report(
+            "results/{study}/{preset}/tables/performance.csv",
+            caption="../workflow/report/performance.rst",
+            category="Performance",
+            labels={"experiment": "performance", "type": "table"},
+        ),
+        md="results/{study}/{preset}/tables/performance.md",
+        tex="results/{study}/{preset}/tables/performance.tex",
+        display="results/{study}/{preset}/tables/performance.json",
+        svg=report(
+            "results/{study}/{preset}/figures/performance.svg",
+            caption="../workflow/report/performance.rst",
+            category="Performance",
+            labels={"experiment": "performance", "type": "figure"},
+        ),
+        png="results/{study}/{preset}/figures/performance.png",
+    log:
+        "results/{study}/{preset}/logs/tabulate/performance.log",
+    benchmark:
+        "results/{study}/{preset}/benchmarks/tabulate/performance.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(30),
+    params:
+        content=get_performance_content,
+        shortcuts=lambda wildcards, input: (
+            f"--shortcuts {input.shortcuts[0]} --shortcut-units {input.shortcut_units[0]}"
+            if input.shortcuts
+            else ""
+        ),
+        code=code_of("tabulate_performance.py"),
+    shell:
+        "python workflow/tabulate_performance.py --content {params.content:q}"
+        " --scores {input.scores:q} --curves {input.curves:q} --units {input.units:q}"
+        " {params.shortcuts} --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
+        " --display {output.display:q}"
+        " --svg {output.svg:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule tabulate_shortcuts:
+    input:
+        label_digests=get_example_digests,
+        signal_digests=get_signal_digests,
+        scores=get_compared_scores,
+        shortcuts=get_compared_shortcuts,
+    output:
+        csv=report(
+            "results/{study}/{preset}/tables/shortcuts.csv",
+            caption="../workflow/report/shortcuts.rst",
+            category="Performance",
+            labels={"experiment": "shortcuts", "type": "table"},
+        ),
+        md="results/{study}/{preset}/tables/shortcuts.md",
+        tex="results/{study}/{preset}/tables/shortcuts.tex",
+        display="results/{study}/{preset}/tables/shortcuts.json",
+        svg=report(
+            "results/{study}/{preset}/figures/shortcuts.svg",
+            caption="../workflow/report/shortcuts.rst",
+            category="Performance",
+            labels={"experiment": "shortcuts", "type": "figure"},
+        ),
+        png="results/{study}/{preset}/figures/shortcuts.png",
+    log:
+        "results/{study}/{preset}/logs/tabulate/shortcuts.log",
+    benchmark:
+        "results/{study}/{preset}/benchmarks/tabulate/shortcuts.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(30),
+    params:
+        content=get_shortcuts_content,
+        code=code_of("tabulate_shortcuts.py"),
+    shell:
+        "python workflow/tabulate_shortcuts.py --content {params.content:q}"
+        " --scores {input.scores:q} --shortcuts {input.shortcuts:q}"
+        " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
+        " --display {output.display:q}"
+        " --svg {output.svg:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule draw_flow:
+    input:
+        record_digest=get_record_digest,
+        label_digests=get_example_digests,
+        rejected="results/{study}/{preset}/cohorts/{cohort}/{target}/rejected.parquet",
+        records=ancient(
+            "results/{study}/{preset}/cohorts/{cohort}/recordings/records.parquet"
+        ),
+        examples=ancient(
+            "results/{study}/{preset}/cohorts/{cohort}/{target}/examples.parquet"
+        ),
+        split=get_flow_split,
+        sample=get_flow_sample,
+    output:
+        csv=report(
+            "results/{study}/{preset}/tables/flow-{cohort}-{target}.csv",
+            caption="../workflow/report/flow.rst",
+            category="Cohort",
+            labels={"cohort": "{cohort}", "target": "{target}", "type": "table"},
+        ),
+        md="results/{study}/{preset}/tables/flow-{cohort}-{target}.md",
+        tex="results/{study}/{preset}/tables/flow-{cohort}-{target}.tex",
+        display="results/{study}/{preset}/tables/flow-{cohort}-{target}.json",
+        svg=report(
+            "results/{study}/{preset}/figures/flow-{cohort}-{target}.svg",
+            caption="../workflow/report/flow.rst",
+            category="Cohort",
+            labels={"cohort": "{cohort}", "target": "{target}", "type": "figure"},
+        ),
+        png="results/{study}/{preset}/figures/flow-{cohort}-{target}.png",
+    log:
+        "results/{study}/{preset}/logs/draw_flow/{cohort}/{target}.log",
+    benchmark:
+        "results/{study}/{preset}/benchmarks/draw_flow/{cohort}/{target}.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(30),
+    params:
+        simulated=lambda wildcards: (
+            "--simulated" if study.cohorts[wildcards.cohort].is_simulated else ""
+        ),
+        code=code_of("draw_flow.py"),
+    shell:
+        "python workflow/draw_flow.py --records {input.records:q} --examples {input.examples:q}"
+        " --title 'Cohort {wildcards.cohort}, target {wildcards.target}' {params.simulated}"
+        " --rejected {input.rejected:q} --split {input.split:q} --sample {input.sample:q}"
+        " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
+        " --display {output.display:q}"
+        " --svg {output.svg:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule tabulate_reproduction:
+    input:
+        label_digests=get_example_digests,
+        signal_digests=get_signal_digests,
+        study="results/{study}/{preset}/study.json",
+        tables=expand(
+            "results/{{study}}/{{preset}}/tables/{experiment}.csv",
+            experiment=study.experiments,
+        ),
+        flow=get_default_flow,
+        labels="results/{study}/{preset}/tables/labels.csv",
+        runs=get_all_run_scores,
+        options=ancient(get_first_run_options),
+    output:
+        csv=report(
+            "results/{study}/{preset}/tables/reproduction.csv",
+            caption="../workflow/report/reproduction.rst",
+            category="Evidence",
+            labels={"experiment": "reproduction", "type": "table"},
+        ),
+        md="results/{study}/{preset}/tables/reproduction.md",
+        tex="results/{study}/{preset}/tables/reproduction.tex",
+        display="results/{study}/{preset}/tables/reproduction.json",
+    log:
+        "results/{study}/{preset}/logs/tabulate/reproduction.log",
+    benchmark:
+        "results/{study}/{preset}/benchmarks/tabulate/reproduction.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(30),
+    params:
+        paper=study.paper,
+        content=get_paper_digest(),
+        code=code_of("tabulate_reproduction.py"),
+    shell:
+        "python workflow/tabulate_reproduction.py --paper {params.paper:q} --study {input.study:q}"
+        " --tables {input.tables:q} --flow {input.flow:q} --labels {input.labels:q}"
+        " --runs {input.runs:q} --run-options {input.options:q}"
+        " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
+        " --display {output.display:q} > {log:q} 2>&1"
+
+
+rule tabulate_checklist:
+    input:
+        label_digests=get_example_digests,
+        signal_digests=get_signal_digests,
+        checklist=get_checklist,
+        study="results/{study}/{preset}/study.json",
+        arms="results/{study}/{preset}/arms.csv",
+        flow=get_default_account,
+        flow_figure=get_default_flow_figure,
+        records=ancient(get_records),
+        certificates=get_certificates,
+        scores=default_score(".csv"),
+        tables=get_experiment_tables(),
+        options=ancient(get_default_run_options),
+    output:
+        csv=report(
+            "results/{study}/{preset}/tables/{checklist}.csv",
+            caption="../workflow/report/checklist.rst",
+            category="Evidence",
+            labels={"experiment": "{checklist}", "type": "table"},
+        ),
+        md="results/{study}/{preset}/tables/{checklist}.md",
+        tex="results/{study}/{preset}/tables/{checklist}.tex",
+        display="results/{study}/{preset}/tables/{checklist}.json",
+    log:
+        "results/{study}/{preset}/logs/tabulate/{checklist}.log",
+    benchmark:
+        "results/{study}/{preset}/benchmarks/tabulate/{checklist}.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(30),
+    params:
+        code=code_of("tabulate_checklists.py"),
+    shell:
+        "python workflow/tabulate_checklists.py --checklist {input.checklist:q}"
+        " --study {input.study:q} --arms {input.arms:q} --flow {input.flow:q}"
+        " --flow-figure {input.flow_figure:q} --records {input.records:q}"
+        " --certificates {input.certificates:q} --scores {input.scores:q}"
+        " --tables {input.tables:q} --run-options {input.options:q}"
+        " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
+        " --display {output.display:q} > {log:q} 2>&1"

@@ -1,4 +1,4 @@
-"""One run: an arm under a split, for one seed and one fold; networks on a GPU, the rest on a CPU."""
+"""One run: an arm under a split, for one seed and fold; networks on a GPU, the rest on a CPU."""
 
 
 rule train:
@@ -7,6 +7,7 @@ rule train:
         signal_digests=get_signal_digests,
         split="results/{study}/{preset}/splits/{split}/seed-{seed}.parquet",
         sample=get_sample,
+        certificate=ancient(get_certificate),
         digests=get_image_digests,
         images=ancient(get_images),
     output:
@@ -36,12 +37,14 @@ rule train:
         training=keys_of(study.training, *RESULT_KEYS),
         minutes=study.signal.minutes,
         state=get_state,
+        fold=get_fold,
         code=code_of("train.py"),
     shell:
         "python workflow/train.py --recipe {params.recipe:q} --training {params.training:q}"
         " --split {input.split:q} --sample {input.sample:q} --images {input.images:q}"
         " --window-minutes {params.minutes}"
-        " --seed {wildcards.seed} --fold {wildcards.fold} --state {params.state:q}"
+        " --seed {wildcards.seed} --fold {params.fold}"
+        " --state {params.state:q}"
         " --code {params.code} --checkpoint-seconds {resources.checkpoint_seconds}"
         " --ignore-code-change {resources.ignore_code_change} --weights {output.weights:q} --history {output.history:q}"
         " --predictions {output.predictions:q} --options {output.options:q} > {log:q} 2>&1"
@@ -53,6 +56,7 @@ rule fit:
         signal_digests=get_signal_digests,
         split="results/{study}/{preset}/splits/{split}/seed-{seed}.parquet",
         sample=get_sample,
+        certificate=ancient(get_certificate),
         features=get_features,
     output:
         weights="results/{study}/{preset}/runs/{arm}/{split}/seed-{seed}/fold-{fold}/weights.safetensors",
@@ -73,9 +77,10 @@ rule fit:
         runtime=minutes(30),
     params:
         recipe=get_recipe,
+        fold=get_fold,
         code=code_of("fit.py"),
     shell:
         "python workflow/fit.py --recipe {params.recipe:q} --split {input.split:q}"
         " --sample {input.sample:q} --features {input.features:q} --seed {wildcards.seed}"
-        " --fold {wildcards.fold} --weights {output.weights:q} --history {output.history:q}"
+        " --fold {params.fold} --weights {output.weights:q} --history {output.history:q}"
         " --predictions {output.predictions:q} --options {output.options:q} > {log:q} 2>&1"

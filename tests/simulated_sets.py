@@ -14,15 +14,15 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import norm
 
-from fewcase.evaluation.bootstrap import Statistic, bca
-from fewcase.evaluation.comparisons import compare_aucs
-from fewcase.evaluation.intervals import estimate_auc, mean_over_folds, wilson
-from fewcase.evaluation.metrics import (
+from fewcase.runtime.ranking import roc_auc
+from fewcase.statistics.bootstrap import Statistic, bca
+from fewcase.statistics.comparisons import compare_aucs
+from fewcase.statistics.intervals import estimate_auc, mean_over_folds, wilson
+from fewcase.statistics.metrics import (
     weighted_average_precision,
     weighted_brier,
     weighted_sensitivity_at_specificity,
 )
-from fewcase.runtime.ranking import roc_auc
 
 POSITIVES, NEGATIVES = 40, 711
 LABELS = np.repeat([1, 0], [POSITIVES, NEGATIVES])

@@ -9,8 +9,13 @@ from pathlib import Path
 
 from fewcase.data import stage
 from fewcase.data.files import atomic_path
-from fewcase.evaluation.report import ReportFiles, make_report
+from fewcase.reporting.report import ReportFiles, make_report
 from fewcase.study.errors import InputError
+
+CONTENT = (
+    "study, title, preset, simulated, leaky, experiments (names), cohorts (source by name), split, "
+    "runs"
+)
 
 
 def main(options: argparse.Namespace) -> None:
@@ -19,14 +24,12 @@ def main(options: argparse.Namespace) -> None:
     except ValueError as error:
         raise InputError(f"--content: not JSON ({error}).") from None
     files = ReportFiles(
-        tables=options.tables,
+        displays=options.displays,
         figures=options.figures,
-        labels=options.labels,
-        label_figures=options.label_figures,
-        flows=options.flow,
+        flows=options.flows,
         rejected=options.rejected,
         steps=options.steps,
-        splits=options.splits,
+        certificates=options.certificates,
         arms=options.arms,
         study=options.study,
     )
@@ -37,18 +40,16 @@ def main(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--content", required=True, metavar="JSON", help="what files do not say")
+    parser.add_argument("--content", required=True, metavar="JSON", help=CONTENT)
     for name, text in [
-        ("tables", "CSV of each experiment"),
-        ("figures", "SVG or PNG of each experiment"),
-        ("label-figures", "figures of label counts"),
-        ("flow", "flow.csv of each cohort and target"),
+        ("displays", "display files of the stages that make tables"),
+        ("figures", "SVG or PNG of the same names"),
+        ("flows", "flow.csv of each cohort and target"),
         ("rejected", "rejected.parquet of each cohort and target"),
         ("steps", "figures of a recording at each step"),
-        ("splits", "split file of each seed"),
+        ("certificates", "certificate of each split and seed"),
     ]:
         parser.add_argument(f"--{name}", type=Path, nargs="*", default=[], help=text)
-    parser.add_argument("--labels", type=Path, help="CSV of label counts")
     parser.add_argument("--arms", type=Path, required=True, help="arms.csv")
     parser.add_argument("--study", type=Path, required=True, help="study.json")
     parser.add_argument("--out", type=Path, required=True, help="the page")

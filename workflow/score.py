@@ -1,74 +1,93 @@
-"""Score an arm: its AUCs over seeds and folds and on each test set, from stored predictions."""
+"""Score an arm from stored predictions: ranking, decisions, calibration, over folds and by set."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from fewcase.data import stage
-from fewcase.data.files import atomic_path
-from fewcase.evaluation.scores import (
+from fewcase.evaluation.predictions import (
     RunFile,
     describe_machines,
     expected_examples,
     read_predictions,
-    score_arm,
+    read_prevalences,
 )
+from fewcase.evaluation.scores import score_arm, write_scores
+from fewcase.evaluation.subgroups import read_other_labels, read_subgroups
 from fewcase.study.errors import InputError
 from fewcase.study.words import UNITS
 
 
 def main(options: argparse.Namespace) -> None:
-    if len(options.runs) != len(options.predictions):
-        raise InputError(
-            f"--runs: {len(options.runs)} names for {len(options.predictions)} --predictions; "
-            "give one SEED/FOLD for each file, in the same order."
-        )
-    files = [
-        RunFile(*run, path) for run, path in zip(options.runs, options.predictions, strict=True)
-    ]
-    expected = expected_examples(options.splits) if options.splits else None
-    summary, runs = score_arm(
+    files = run_files("--runs", options.runs, options.predictions)
+    choosing = run_files("--inner-runs", options.inner_runs, options.inner_predictions)
+    runs = [(file.seed, file.fold) for file in files]
+    if options.subgroups and options.records is None:
+        raise InputError("--subgroups: give --records, the records.parquet of the cohort, as well.")
+    scored = score_arm(
         read_predictions(files),
         arm=options.arm,
         split=options.split_name,
         unit=options.unit,
-        expected=expected,
+        expected=expected_examples(options.splits) if options.splits else None,
+        prevalences=read_prevalences(runs, options.run_options) if options.run_options else None,
+        subgroups=read_subgroups(options.records, options.subgroups) if options.subgroups else None,
+        labels={target: read_other_labels(path) for target, path in options.labels},
+        inner=read_predictions(choosing) if choosing else None,
     )
     for column, value in describe_machines(options.run_options).items():
-        summary[column] = value
-    for path, table in [(options.summary, summary), (options.runs_out, runs)]:
-        with atomic_path(path) as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
+        scored.summary[column] = value
+    write_scores(scored, options.summary, options.runs_out, options.units_out, options.curves_out)
 
 
-def seed_and_fold(text: str) -> tuple[int, int]:
-    """Read ``SEED/FOLD``."""
-    seed, fold = text.split("/")
-    return int(seed), int(fold)
+def run_files(
+    option: str, runs: Sequence[tuple[int, int, int]], predictions: Sequence[Path]
+) -> list[RunFile]:
+    """Join the names of runs with their files."""
+    if len(runs) != len(predictions):
+        raise InputError(
+            f"{option}: {len(runs)} names for {len(predictions)} files of predictions; give one "
+            "for each file, in the same order."
+        )
+    return [
+        RunFile(seed, fold, path, inner)
+        for (seed, fold, inner), path in zip(runs, predictions, strict=True)
+    ]
+
+
+def run_name(text: str) -> tuple[int, int, int]:
+    """Read ``SEED/FOLD`` or ``SEED/FOLD/INNER``; without one, `inner` is 0."""
+    seed, fold, inner = map(int, [*text.split("/"), "0"][:3])
+    return seed, fold, inner
+
+
+def other_labels(text: str) -> tuple[str, Path]:
+    """Read ``TARGET=FILE``."""
+    target, path = text.split("=", maxsplit=1)
+    return target, Path(path)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--predictions", type=Path, nargs="+", required=True)
-    parser.add_argument(
-        "--runs",
-        type=seed_and_fold,
-        nargs="+",
-        required=True,
-        metavar="SEED/FOLD",
-        help="seed and fold of each file of --predictions",
-    )
-    parser.add_argument(
-        "--run-options", type=Path, nargs="*", default=[], help="options.json of the runs"
-    )
-    parser.add_argument(
-        "--splits", type=Path, nargs="*", default=[], help="split file of each seed, to check by"
-    )
-    parser.add_argument("--arm", required=True)
-    parser.add_argument("--split-name", required=True)
-    parser.add_argument("--unit", choices=UNITS, default="example")
-    parser.add_argument("--summary", type=Path, required=True, help="CSV of the arm's scores")
-    parser.add_argument("--runs-out", type=Path, required=True, help="CSV of each run's scores")
+    add = parser.add_argument
+    add("--predictions", type=Path, nargs="+", required=True)
+    add("--runs", type=run_name, nargs="+", required=True, metavar="SEED/FOLD", help="of each file")
+    add("--run-options", type=Path, nargs="*", default=[], help="options.json of each run")
+    add("--inner-predictions", type=Path, nargs="*", default=[], help="of runs made to choose")
+    add("--inner-runs", type=run_name, nargs="*", default=[], metavar="SEED/FOLD/INNER")
+    add("--splits", type=Path, nargs="*", default=[], help="split of each seed, to check by")
+    add("--records", type=Path, help="records.parquet, for --subgroups")
+    add("--subgroups", type=json.loads, default={}, help="JSON: NAME to column and edges")
+    add("--labels", type=other_labels, nargs="*", default=[], metavar="TARGET=EXAMPLES")
+    add("--arm", required=True)
+    add("--split-name", required=True)
+    add("--unit", choices=UNITS, default="example")
+    add("--summary", type=Path, required=True, help="CSV of the arm's scores")
+    add("--runs-out", type=Path, required=True, help="CSV of each run's scores")
+    add("--units-out", type=Path, help="parquet of each unit's scores")
+    add("--curves-out", type=Path, help="CSV of ROC, reliability and decision curves")
     sys.exit(stage.run(main, parser))

@@ -1,4 +1,4 @@
-"""Make the table and the figure of one experiment from the scores of its arms."""
+"""Make the tables and the figure of one experiment from the scores of its arms."""
 
 from __future__ import annotations
 
@@ -8,23 +8,43 @@ from pathlib import Path
 
 from fewcase.data import stage
 from fewcase.data.files import atomic_path
-from fewcase.evaluation.experiments import Scores, read_experiment, tabulate
-from fewcase.evaluation.figures import draw, save
-from fewcase.evaluation.tables import lay_out, to_latex, to_markdown
+from fewcase.reporting.display import write_tables
+from fewcase.reporting.evidence import Evidence
+from fewcase.reporting.experiments import Scores, read_experiment, tabulate
+from fewcase.reporting.figures import draw, save
+from fewcase.reporting.measure_tables import lay_out_measures, tabulate_measures
+from fewcase.reporting.selection import lay_out_selection, tabulate_selection
+from fewcase.reporting.tables import caption_of, lay_out
 
 
 def main(options: argparse.Namespace) -> None:
     experiment = read_experiment(options.experiment)
-    numbers = tabulate(experiment, Scores.read(options.scores))
-    table = lay_out(experiment, numbers)
-    with atomic_path(options.csv) as temporary:
-        numbers.to_csv(temporary, index=False, lineterminator="\n")
-    for path, text in [
-        (options.md, to_markdown(table)),
-        (options.tex, to_latex(table, experiment.name)),
+    scores = Scores.read(options.scores)
+    evidence = Evidence.read(
+        scores.files,
+        runs=options.runs,
+        units=options.units,
+        shortcuts=options.shortcuts,
+        shortcut_runs=options.shortcut_runs,
+        shortcut_units=options.shortcut_units,
+    )
+    numbers = tabulate(experiment, scores, evidence)
+    measures = tabulate_measures(experiment, scores)
+    selection = tabulate_selection(experiment, numbers, evidence)
+    tables = [
+        lay_out(experiment, numbers),
+        *lay_out_measures(experiment, measures),
+        *lay_out_selection(experiment, selection),
+    ]
+    for path, table in [
+        (options.csv, numbers),
+        (options.measures, measures),
+        (options.selection, selection),
     ]:
         with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            table.to_csv(temporary, index=False, lineterminator="\n")
+    caption = caption_of(experiment, numbers)
+    write_tables(tables, caption, md=options.md, tex=options.tex, display=options.display)
     save(draw(experiment, numbers), options.svg, options.png)
 
 
@@ -35,9 +55,17 @@ if __name__ == "__main__":
         required=True,
         metavar="JSON",
         help="name, title, layout, vary, arms (arm, split, factors, leaky), simulated, leaky, "
-        "published",
+        "published, reference (arm by split), selection",
     )
     parser.add_argument("--scores", type=Path, nargs="+", required=True, help="CSV of each arm")
-    for name in ("csv", "md", "tex", "svg", "png"):
+    for name, text in [
+        ("runs", "CSV of each arm's runs, in the order of --scores"),
+        ("units", "parquet of each arm's units, in the order of --scores"),
+        ("shortcuts", "CSV of the shortcuts of each split"),
+        ("shortcut-runs", "CSV of their runs, in the order of --shortcuts"),
+        ("shortcut-units", "parquet of their units, in the order of --shortcuts"),
+    ]:
+        parser.add_argument(f"--{name}", type=Path, nargs="*", default=[], help=text)
+    for name in ("csv", "md", "tex", "display", "svg", "png", "measures", "selection"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     sys.exit(stage.run(main, parser))

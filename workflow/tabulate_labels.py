@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fewcase.data import stage
 from fewcase.data.files import atomic_path
-from fewcase.evaluation.labels import count_labels, lay_out_labels
-from fewcase.evaluation.tables import to_latex, to_markdown
+from fewcase.reporting.display import write_tables
+from fewcase.reporting.labels import CAPTION, count_labels, lay_out_labels
 
 
 def main(options: argparse.Namespace) -> None:
@@ -17,12 +17,10 @@ def main(options: argparse.Namespace) -> None:
     table = lay_out_labels(options.title, counts)
     with atomic_path(options.csv) as temporary:
         counts.to_csv(temporary, index=False, lineterminator="\n")
-    for path, text in [(options.md, to_markdown(table)), (options.tex, to_latex(table, "labels"))]:
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    write_tables([table], CAPTION, md=options.md, tex=options.tex, display=options.display)
     figures = [path for path in (options.svg, options.png) if path is not None]
     if figures:
-        from fewcase.evaluation.figures import draw_labels, save
+        from fewcase.reporting.figures import draw_labels, save
 
         save(draw_labels(options.title, counts), *figures)
 
@@ -34,7 +32,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--samples", type=Path, nargs="+", required=True, help="sample of each split, same order"
     )
-    for name in ("csv", "md", "tex"):
+    for name in ("csv", "md", "tex", "display"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     for name in ("svg", "png"):
         parser.add_argument(f"--{name}", type=Path, help="figure of the counts")

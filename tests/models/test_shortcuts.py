@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import fewcase
 from fewcase.data.files import content_digest, table_metadata, write_digest, write_table
 from fewcase.evaluation.scores import SUMMARY_COLUMNS
-from fewcase.evaluation.shortcuts import best_shortcut, score_shortcuts
+from fewcase.evaluation.shortcuts import score_shortcuts
 from fewcase.models.pixels import measure_pixels, write_pixels
 from fewcase.models.shortcuts import Sources, encode_columns, gather_columns
 from fewcase.runtime.ranking import roc_auc
@@ -324,9 +324,6 @@ def test_the_stage_writes_what_an_arm_has_without_loading_torch(tmp_path):
     values = dict(zip(pooled["arm"], pooled["value"].astype(float), strict=True))
     assert values["shortcut:prior"] == 0.5
     assert values["shortcut:metadata"] > 0.99
-    assert best_shortcut(summary.replace({"value": {"": "nan"}}).astype({"value": float})) == (
-        "metadata"
-    )
 
     runs = pd.read_csv(tmp_path / "runs-out.csv")
     assert runs.columns[0] == "arm"
@@ -340,14 +337,13 @@ def test_the_stage_writes_what_an_arm_has_without_loading_torch(tmp_path):
     assert facts == {"classes": 2, "test_to_train": pytest.approx(1 / 2)}
 
 
-def test_three_classes_are_scored_and_the_best_shortcut_is_named():
+def test_three_classes_are_scored():
     examples, sources = _tables("file size", classes=3)
     columns = gather_columns(["prior", "file", "metadata"], examples, sources)
     split = make_split(examples, OPTIONS, 0)
     splits = {0: (split, draw_samples(split, None, 1, 0))}
     scored = score_shortcuts(columns, splits, split="all")
     assert scored.classes == 3
-    assert best_shortcut(scored.summary) == "file"
     means = scored.summary[scored.summary["set"] == "cv"].set_index(["arm", "statistic", "class"])
     assert means.loc[("shortcut:prior", "auc_mean", ""), "value"] == 0.5
     assert means.loc[("shortcut:file", "auc_mean", ""), "value"] > 0.99
@@ -361,7 +357,6 @@ def test_a_study_without_shortcuts_has_tables_without_lines():
     assert list(scored.summary) == list(SUMMARY_COLUMNS)
     assert list(scored.runs)[:3] == ["arm", "seed", "fold"]
     assert list(scored.units)[:2] == ["arm", "set"]
-    assert best_shortcut(scored.summary) is None
 
 
 def test_the_same_number_of_files_is_asked_for_every_seed(tmp_path):

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from fewcase.data.files import read_table, write_table
 from fewcase.splits.cohort import make_cohort
-from fewcase.splits.flow import REFUSAL_COLUMNS, STEPS, make_flow
-from fewcase.splits.folds import read_split
-from fewcase.splits.sampling import bag_rows, read_samples
+from fewcase.splits.flow import ALL, REFUSAL_COLUMNS, REMAINING, STEPS, follow, make_flow
+from fewcase.splits.folds import make_split, read_split
+from fewcase.splits.sampling import bag_rows, draw_samples, read_samples
 from fewcase.study.errors import InputError
+from fewcase.study.splits import HeldOut, SplitOptions
 from fewcase.study.targets import read_target
 
 TARGET = read_target({"rule": "below", "column": "ph", "threshold": 7.15}, "target")
@@ -114,7 +115,7 @@ def test_the_flow_counts_recordings_and_patients_after_each_step():
     assert at("b", "unlabelled") == [(4, 2), (1, 1), (1, 1), (0, 0), (0, 0)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     rows=st.lists(
         st.tuples(
@@ -189,6 +190,140 @@ def test_a_cohort_without_any_example_left_counts_the_reasons():
     records, examples, quality, *_ = tables()
     with pytest.raises(InputError, match=r"none of 6 examples.*signal lost 5.*no label 1"):
         make_cohort(examples, quality, records, TARGET, 0.0)
+
+
+def test_the_flow_counts_examples_once_windows_are_cut():
+    records, examples, quality, ingest, signal = tables()
+    second = examples[examples["parent"].isin(["a1", "a4"])].assign(row=[98, 99])
+    second["example"] = ["a1 second", "a4 second"]
+    examples = pd.concat([examples, second], ignore_index=True)
+    for name in second["example"]:
+        quality.loc[len(quality)] = {"example": name, "missing": 0.0}
+    _, _, flow = flow_of(records, examples, quality, ingest, signal)
+    whole = flow[(flow["site"] == "all") & (flow["label"] == "all")]
+    assert whole["examples"].tolist() == [pd.NA, pd.NA, 8, 6, 4]
+    assert whole["recordings"].tolist() == [11, 7, 6, 4, 3]
+
+
+def test_exactly_one_refusal_decides_for_each_recording_that_left():
+    records, examples, quality, ingest, signal = tables()
+    # a3 loses one window for its signal, and the other, which came further, for its label.
+    records.loc[records["record"] == "a3", "ph"] = np.nan
+    second = examples[examples["parent"] == "a3"].assign(example="a3 second", row=99)
+    examples = pd.concat([examples, second], ignore_index=True)
+    quality.loc[len(quality)] = {"example": "a3 second", "missing": 0.0}
+    _, rejected, _ = flow_of(records, examples, quality, ingest, signal)
+    of_a3 = rejected[rejected["record"] == "a3"].set_index("reason")["decides"]
+    assert of_a3.to_dict() == {"too much signal lost": False, "no label": True}
+    others = rejected[(rejected["record"] != "a3") & (rejected["stage"] != "ingest")]
+    assert others["decides"].all()
+
+
+def whole_account(cohort, *, reasons=None, hold_out="east", neg_per_pos=2.0, windows=1):
+    """Follow made-up patients of three hospitals, some without a label, to the under-sample."""
+    records = cohort.assign(record=cohort["example"], ph=7.3 - 0.3 * cohort["label"])
+    records.loc[::17, "ph"] = np.nan
+    examples = cohort.drop(columns="label").loc[lambda t: t.index.repeat(windows)]
+    examples = examples.reset_index(drop=True).assign(row=lambda t: t.index)
+    examples["example"] += [f" window {i % windows}" for i in range(len(examples))]
+    random = np.random.default_rng(5)
+    quality = pd.DataFrame({"example": examples["example"], "missing": 0.55 * random.random()})
+    quality["missing"] = 0.55 * random.random(len(quality))
+    nothing = pd.DataFrame({column: pd.Series(dtype=str) for column in REFUSAL_COLUMNS})
+    kept, rejected, _ = flow_of(records, examples, quality, nothing, nothing)
+    options = SplitOptions(target="ph", hold_out=(HeldOut(hold_out),), folds=3, inner_folds=4)
+    split = make_split(kept, options, 0)
+    if reasons is not None:
+        chosen = split.index[split["fold"] >= 0][: len(reasons)]
+        split.loc[chosen, ["fold", "inner"]] = -1
+        split.loc[chosen, "test_set"] = "excluded"
+        split.loc[chosen, "reason"] = reasons
+    return records, kept, rejected, split, draw_samples(split, neg_per_pos, 1, 0)
+
+
+def steps_of(account):
+    """Return the steps of an account, and the rows of each."""
+    return [(step, account[account["step"] == step]) for step in account["step"].unique()]
+
+
+@pytest.mark.parametrize("windows", [1, 2])
+def test_at_every_step_what_stays_and_what_leaves_is_what_came(cohort, windows):
+    account = follow(*whole_account(cohort, reasons=["duplicate: x"] * 5, windows=windows))
+    keys = ["site", "label"]
+    before = None
+    for step, rows in steps_of(account):
+        known = rows["examples"].notna().all()
+        unit = "examples" if known and before is not None and before[1] else "recordings"
+        if unit == "recordings" and step not in STEPS:
+            continue
+        after = rows.groupby(keys)[unit].sum()
+        if before is not None:
+            came = before[0].set_index(keys)[unit]
+            assert (after == came.reindex(after.index)).all(), step
+        before = (rows[rows["kind"] == REMAINING], known)
+
+
+def test_the_account_ends_with_what_one_network_is_trained_on(cohort):
+    records, kept, rejected, split, samples = whole_account(cohort)
+    account = follow(records, kept, rejected, split, samples)
+    last = account[(account["site"] == ALL) & (account["label"] == ALL)].iloc[-1]
+    rows = bag_rows(samples, 0, 0)
+    assert (last["step"], last["kind"]) == ("trained on in fold 1", REMAINING)
+    assert last["examples"] == len(rows)
+    assert last["patients"] == split["patient"][split["row"].isin(rows)].nunique()
+    tests = account[account["kind"] == "test"]
+    assert set(tests["reason"]) == {"external test"}
+    assert set(tests["site"][tests["recordings"] > 0]) == {"east", ALL}
+
+
+def test_reasons_of_the_split_are_counted_without_the_names_in_them(cohort):
+    reasons = ["duplicate: a is kept", "duplicate: b is kept", "patient in test", ""]
+    account = follow(*whole_account(cohort, reasons=reasons))
+    rows = account[(account["step"] == "assigned by the split") & (account["kind"] == "left out")]
+    rows = rows[(rows["site"] == ALL) & (rows["label"] == ALL)].set_index("reason")
+    assert rows["examples"].to_dict() == {
+        "duplicate": 2,
+        "patient in test": 1,
+        "excluded by the split": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda r, e, j, s, m: (r, e, j, s.drop(s.index[7]), m),
+            "step 'labelled' does not add up: example 'recording .*is in no box after it",
+        ),
+        (
+            lambda r, e, j, s, m: (r, e, j, pd.concat([s, s[:1]]), m),
+            "step 'labelled' does not add up: example .*is counted once too often",
+        ),
+        (
+            lambda r, e, j, s, m: (r, e, j.drop(j.index[j["decides"]][0]), s, m),
+            "step 'recorded' does not add up: recording 'recording .*is in no box",
+        ),
+        (
+            lambda r, e, j, s, m: (r, e, j, s.assign(fold=s["fold"].where(s.index != 3, -1)), m),
+            "step 'cross-validation' does not add up: example",
+        ),
+        (
+            lambda r, e, j, s, m: (r, e, j, s, m.assign(row=m["row"] + 100_000)),
+            "is drawn for fold 0 but outside its training part",
+        ),
+    ],
+)
+def test_a_flow_that_does_not_add_up_stops_and_names_what_is_lost(cohort, change, message):
+    with pytest.raises(InputError, match=message):
+        follow(*change(*whole_account(cohort)))
+
+
+def test_a_hospital_named_all_is_not_taken_for_the_total(cohort):
+    renamed = cohort.assign(site=cohort["site"].replace("north", "all"))
+    account = follow(*whole_account(renamed))
+    first = account[(account["step"] == "recorded") & (account["label"] == ALL)]
+    assert first["recordings"].tolist() == [500, 150, 250, 900]
+    assert first["site"].tolist() == ["all", "east", "south", "all"]
 
 
 def test_the_four_stages_run_one_after_the_other(cohort, tmp_path):

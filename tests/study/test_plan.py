@@ -8,6 +8,7 @@ import yaml
 from fewcase.study.errors import InputError
 from fewcase.study.models import check_models
 from fewcase.study.plan import apply_preset, read_study
+from fewcase.study.words import SHORTCUTS
 
 STUDY = {
     "study": "small",
@@ -201,3 +202,90 @@ def test_a_model_that_timm_does_not_know_is_named_with_the_nearest_or_a_short_li
 def test_a_mistake_in_a_study_file_is_named_with_its_remedy(path, value, message):
     with pytest.raises(InputError, match=message):
         read_study(changed(path, value))
+
+
+def test_an_audit_pairs_every_arm_under_both_schemes_unasked():
+    study = read_study(
+        changed("experiments", {"leak": {"layout": "audit", "also": [{"model": "logistic"}]}})
+    )
+    arms = study.experiments["leak"].arms
+    assert [(a.arm, a.split) for a in arms] == [
+        ("resnet18+weights=none", "apgar-patient-b"),
+        ("resnet18+weights=none", "apgar-image-b"),
+        ("logistic", "apgar-patient-b"),
+        ("logistic", "apgar-image-b"),
+    ]
+    assert study.splits["apgar-image-b"].is_leaky
+
+
+@pytest.mark.parametrize("keys", [{"vary": {"scheme": ["patient"]}}, {"fix": {"scheme": "image"}}])
+def test_an_audit_of_one_scheme_is_refused(keys):
+    with pytest.raises(InputError, match=r"study\.experiments\.leak"):
+        read_study(changed("experiments", {"leak": {"layout": "audit", **keys}}))
+
+
+def test_arms_are_compared_with_the_study_s_default_arm_under_their_own_split():
+    vary = {"augment": ["cutmix", "none"], "hold_out": ["none", "b"]}
+    study = read_study(changed("experiments", {"e": {"vary": vary}}))
+    reference = {"apgar-patient-none": "resnet18+weights=none"}
+    reference |= {"apgar-patient-b": "resnet18+weights=none"}
+    assert study.experiments["e"].reference == reference
+
+
+def test_another_reference_is_chosen_by_its_factors_and_must_be_among_the_arms():
+    experiment = {"vary": {"augment": ["none", "cutmix"]}, "reference": {"augment": "cutmix"}}
+    study = read_study(changed("experiments", {"e": experiment}))
+    assert study.experiments["e"].reference == {"apgar-patient-b": "resnet18+weights=none+cutmix"}
+    experiment["reference"] = {"augment": "cutout"}
+    with pytest.raises(InputError, match=r"experiments\.e\.reference: no arm"):
+        read_study(changed("experiments", {"e": experiment}))
+
+
+def test_without_the_default_arm_the_first_of_a_split_is_its_reference():
+    study = read_study(changed("experiments", {"e": {"vary": {"augment": ["cutmix", "cutout"]}}}))
+    assert study.experiments["e"].reference == {"apgar-patient-b": "resnet18+weights=none+cutmix"}
+    assert set(study.arms) == {
+        "resnet18+weights=none",
+        "resnet18+weights=none+cutmix",
+        "resnet18+weights=none+cutout",
+    }
+
+
+def test_the_default_arm_runs_though_no_experiment_has_it():
+    study = read_study(changed("experiments", {"e": {"vary": {"augment": ["cutmix"]}}}))
+    assert ("resnet18+weights=none", "apgar-patient-b") in study.runs
+
+
+def test_every_shortcut_stands_beside_the_models_unless_the_study_says_otherwise():
+    assert read_study(STUDY).shortcuts == SHORTCUTS
+    assert read_study({**STUDY, "shortcuts": ["prior"]}).shortcuts == ("prior",)
+    assert read_study({**STUDY, "shortcuts": []}).shortcuts == ()
+    with pytest.raises(InputError, match="Did you mean 'pixels'"):
+        read_study({**STUDY, "shortcuts": ["pixel"]})
+
+
+@pytest.mark.parametrize("name", ["apgar1", "ph", "outcome_code"])
+def test_a_shortcut_on_metadata_may_not_look_at_an_outcome(name):
+    target = {"rule": "column", "column": "outcome_code", "positive": ["HIE"]}
+    study = changed("targets", {"apgar": {"rule": "any_of", "rules": [target]}})
+    with pytest.raises(InputError, match=f"study.metadata\\[1\\]: '{name}' is an outcome"):
+        read_study({**study, "metadata": ["site", name]})
+
+
+def test_the_edges_of_a_subgroup_rise():
+    subgroups = {"gestation": {"column": "gestational_weeks", "edges": [37, 32]}}
+    with pytest.raises(InputError, match=r"subgroups\.gestation\.edges"):
+        read_study({**STUDY, "subgroups": subgroups})
+
+
+def test_winners_are_chosen_by_no_more_inner_parts_than_there_are():
+    assert read_study({**STUDY, "inner_folds": 4, "selection_folds": 4}).selection_folds == 4
+    with pytest.raises(InputError, match="selection_folds: 5 inner parts"):
+        read_study({**STUDY, "inner_folds": 4, "selection_folds": 5})
+
+
+def test_what_is_done_with_copies_belongs_to_every_split():
+    study = read_study({**STUDY, "duplicates": "drop"})
+    assert {split.duplicates for split in study.splits.values()} == {"drop"}
+    with pytest.raises(InputError, match=r"study\.duplicates: 'keep'"):
+        read_study({**STUDY, "duplicates": "keep"})

@@ -56,7 +56,7 @@ def test_a_comment_or_a_touched_file_reruns_nothing(workspace: Workspace, path: 
         ("models/registry.py", AFTER_IMAGES),
         ("models/classical.py", {"fit"} | AFTER_TRAINING),
         ("signal/render.py", {"render", "illustrate"} | AFTER_IMAGES),
-        ("evaluation/figures.py", {"tabulate", "tabulate_labels", "report"}),
+        ("reporting/figures.py", {"tabulate", "tabulate_labels", "report"}),
         ("splits/sampling.py", AFTER_SPLIT),
         ("signal/features.py", {"features", "fit"} | AFTER_TRAINING),
     ],

@@ -4,40 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from fewcase.data.files import read_json, read_table, table_metadata
-from fewcase.evaluation.intervals import (
-    Estimate,
-    estimate_auc,
-    mean_over_folds,
-    undefined,
+from fewcase.data.files import atomic_path, write_table
+from fewcase.evaluation.judging import draw_curves, judge, mean_auc_over_folds
+from fewcase.evaluation.measures import NO_THRESHOLDS, fix_thresholds
+from fewcase.evaluation.predictions import (
+    KINDS,
+    Encoded,
+    check_merge,
+    encode,
+    score_columns,
+    score_table,
 )
-from fewcase.evaluation.metrics import FloatArray, average_precision
+from fewcase.evaluation.sets import WHOLE, ScoredSet, sets_of
 from fewcase.runtime.ranking import roc_auc
-from fewcase.study.errors import InputError
-from fewcase.study.words import ROLES, UNITS
+from fewcase.statistics.calibration import Prevalence
+from fewcase.statistics.metrics import average_precision
 
-PREDICTION_COLUMNS = (
-    "example",
-    "parent",
-    "patient",
-    "site",
-    "role",
-    "test_set",
-    "label",
-    "score_1",
-)
 SUMMARY_COLUMNS = (
     "arm",
     "split",
     "set",
     "statistic",
+    "class",
     "value",
     "sd",
     "low",
@@ -49,212 +44,42 @@ SUMMARY_COLUMNS = (
     "positives",
     "negatives",
 )
+RUN_COLUMNS = ("seed", "fold", "inner", "set", "n", "positives", "auc", "average_precision")
 
 
 @dataclasses.dataclass(frozen=True)
-class RunFile:
-    """The predictions of one run."""
-
-    seed: int
-    fold: int
-    path: Path
-
-
-def read_predictions(files: Sequence[RunFile]) -> pd.DataFrame:
-    """Read the predictions of all runs of one arm under one split, and check them.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The columns of `PREDICTION_COLUMNS` with `seed` and `fold`; one row per run and example.
-
-    Raises
-    ------
-    InputError
-        For a run given twice, an unknown role, a score that is not finite, a label other than 0
-        and 1, or an example twice in one run or with two labels; the message names the file and
-        the example.
-    """
-    if not files:
-        raise InputError("score: no predictions were given; name at least one run.")
-    parts, seen = [], set()
-    for file in files:
-        if (file.seed, file.fold) in seen:
-            raise InputError(
-                f"{file.path}: seed {file.seed}, fold {file.fold} was given before; "
-                "every run counts once."
-            )
-        seen.add((file.seed, file.fold))
-        part = read_table(file.path, columns=PREDICTION_COLUMNS)
-        _check_run(part, file.path)
-        parts.append(part.assign(seed=file.seed, fold=file.fold))
-    table = pd.concat(parts, ignore_index=True)
-    codes, names = pd.factorize(table["example"])
-    _check_one_label_each(table, codes, names)
-    return table
-
-
-def _check_run(table: pd.DataFrame, path: Path) -> None:
-    def refuse(bad: npt.NDArray[np.bool_], column: str, expected: str) -> None:
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            raise InputError(
-                f"{path}, row {row}, example {table['example'].iloc[row]!r}: {column} is "
-                f"{table[column].iloc[row]!r}, expected {expected}. Run the training of this fold "
-                "again."
-            )
-
-    refuse(~np.isfinite(table["score_1"].to_numpy(np.float64)), "score_1", "a finite number")
-    refuse(~np.isin(table["label"].to_numpy(), (0, 1)), "label", "0 or 1")
-    refuse(~table["role"].isin(ROLES).to_numpy(), "role", f"one of {list(ROLES)}")
-    refuse(table["example"].duplicated().to_numpy(), "example", "every example once in a run")
-
-
-def _check_one_label_each(
-    table: pd.DataFrame, codes: npt.NDArray[np.intp], names: pd.Index
-) -> None:
-    labels = table["label"].to_numpy()
-    positives = np.bincount(codes, weights=labels, minlength=len(names))
-    mixed = (positives > 0) & (positives < np.bincount(codes, minlength=len(names)))
-    if mixed.any():
-        raise InputError(
-            f"predictions: example {names[int(np.flatnonzero(mixed)[0])]!r} has label 0 in one run "
-            "and 1 in another; the runs were made from different targets. Train them again."
-        )
-
-
-def expected_examples(splits: Sequence[Path]) -> dict[int, list[str]]:
-    """Return the examples that take part in cross-validation, by seed, from split files."""
-    expected = {}
-    for path in splits:
-        seed = json.loads(table_metadata(path).get("fewcase", "{}")).get("seed")
-        if seed is None:
-            raise InputError(f"{path}: its metadata name no seed; make the split again.")
-        table = read_table(path, columns=("example", "fold"))
-        expected[int(seed)] = table.loc[table["fold"] >= 0, "example"].tolist()
-    return expected
-
-
-def describe_machines(run_options: Sequence[Path]) -> dict[str, str]:
-    """Return weights, precision and device of the runs, each value once, from `options.json`."""
-    found: dict[str, dict[str, None]] = {"weights": {}, "precision": {}, "device": {}}
-    for path in run_options:
-        options = read_json(path)
-        for key, values in found.items():
-            if options.get(key) is not None:
-                values[str(options[key])] = None
-    return {key: "; ".join(values) for key, values in found.items()}
-
-
-def check_merge(
-    predictions: pd.DataFrame, expected: Mapping[int, Sequence[str]] | None = None
-) -> None:
-    """Check that the folds of every seed together cover each example exactly once.
-
-    Parameters
-    ----------
-    predictions
-        As from `read_predictions`.
-    expected
-        Examples that take part in cross-validation, by seed, as the split file has them. None
-        expects, in every seed, each example that any run kept for validation or early stopping.
-
-    Raises
-    ------
-    InputError
-        Naming the example and the seed where one is in two folds or in none, and the run that
-        lacks an example of the test set.
-    """
-    validation = predictions[predictions["role"] == "validation"]
-    known = predictions.loc[predictions["role"].isin(("validation", "inner")), "example"].unique()
-    for seed, of_seed in validation.groupby("seed"):
-        twice = of_seed.loc[of_seed["example"].duplicated(keep=False)]
-        if len(twice):
-            example = twice["example"].iloc[0]
-            folds = sorted(twice.loc[twice["example"] == example, "fold"].tolist())
-            raise InputError(
-                f"seed {seed}: example {example!r} is in the validation part of folds {folds}; "
-                "expected one fold. The runs belong to different splits: train them again."
-            )
-        wanted = pd.Index(known if expected is None else expected.get(int(str(seed)), ()))
-        _check_all_there(pd.Index(of_seed["example"]), wanted, f"seed {seed}")
-    tests = predictions[predictions["role"] == "test"]
-    all_tests = pd.Index(tests["example"].unique())
-    runs = predictions[["seed", "fold"]].drop_duplicates().itertuples(index=False)
-    by_run = {key: part["example"] for key, part in tests.groupby(["seed", "fold"])}
-    for run in runs:
-        found = pd.Index(by_run.get((run.seed, run.fold), []))
-        if missing := all_tests.difference(found).tolist():
-            raise InputError(
-                f"seed {run.seed}, fold {run.fold}: no prediction for test example "
-                f"{missing[0]!r} ({len(missing)} missing of {len(all_tests)}), which other runs "
-                "have. Train this run again."
-            )
-
-
-def _check_all_there(found: pd.Index, wanted: pd.Index, where: str) -> None:
-    if missing := wanted.difference(found).tolist():
-        raise InputError(
-            f"{where}: example {missing[0]!r} is in no fold's validation part "
-            f"({len(missing)} missing of {len(wanted)}). A run is missing, or its predictions are "
-            "cut short: train it again."
-        )
-    if extra := found.difference(wanted).tolist():
-        raise InputError(
-            f"{where}: example {extra[0]!r} was validated but takes no part in cross-validation "
-            "by the split file. The split was made anew since: train the runs again."
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class ScoreTable:
-    """Scores of groups of runs on the units (examples, parents or patients) of one set.
+class Scored:
+    """The scores of an arm under a split; of several arms, tables begin with a column `arm`.
 
     Attributes
     ----------
-    groups
-        What each row is: (seed, fold), or (seed,) where folds are pooled.
-    scores
-        Shape (groups, units): mean score of the unit's examples, NaN where the group has none.
-    labels
-        Shape (units,): 1 where any example of the unit is positive.
-    patients
-        Shape (units,): integer code of the unit's patient.
-    examples
-        How many examples the set has.
+    summary
+        Columns `SUMMARY_COLUMNS`, see `score_arm`.
+    runs
+        Columns `RUN_COLUMNS`; sets are ``inner`` (early stopping), ``validation``, ``test``,
+        ``external``, ``temporal`` and ``test-site:NAME``. `inner` is above 0 for runs that were
+        made to choose between arms, which have a set ``inner`` alone.
+    units
+        One row per set (``cv``, ``test``) and unit: set, unit, patient, site, test_set, label,
+        score (on ``cv`` the mean over seeds of the out-of-fold score, on ``test`` that over runs),
+        probability (the same, corrected for prevalence) and, for ``cv``, ``score_seed_S``. With
+        more than two classes ``score_0`` … and ``probability_0`` … in place of these.
+    curves
+        Columns `CURVE_COLUMNS`: ``roc``, ``reliability``, ``reliability raw``, ``decision``,
+        ``decision all``, ``decision none`` and, with more than two classes, ``confusion``.
+    classes
+        How many there are.
+    test_to_train
+        Units of a validation part over those of its training part, mean over runs; NaN where a
+        seed has one fold only.
     """
 
-    groups: list[tuple[int, ...]]
-    scores: FloatArray
-    labels: npt.NDArray[np.int8]
-    patients: npt.NDArray[np.intp]
-    examples: int
-
-
-def score_table(predictions: pd.DataFrame, by: Sequence[str], unit: str) -> ScoreTable:
-    """Arrange predictions as groups × units; a unit's score is the mean over its examples."""
-    group_code, groups = pd.factorize(pd.MultiIndex.from_frame(predictions[list(by)]), sort=True)
-    unit_code, units = pd.factorize(predictions[unit])
-    patient_code, _ = pd.factorize(predictions["patient"])
-    shape = len(groups), len(units)
-    cell = group_code * shape[1] + unit_code
-    counts = np.bincount(cell, minlength=shape[0] * shape[1])
-    sums = np.bincount(
-        cell, weights=predictions["score_1"].to_numpy(np.float64), minlength=counts.size
-    )
-    with np.errstate(invalid="ignore"):
-        scores = (sums / counts).reshape(shape)
-    labels = np.zeros(shape[1], np.int8)
-    np.maximum.at(labels, unit_code, predictions["label"].to_numpy(np.int8))
-    patients = np.zeros(shape[1], np.intp)
-    patients[unit_code] = patient_code
-    return ScoreTable(
-        [tuple(int(part) for part in group) for group in groups],
-        scores,
-        labels,
-        patients,
-        predictions["example"].nunique(),
-    )
+    summary: pd.DataFrame
+    runs: pd.DataFrame
+    units: pd.DataFrame
+    curves: pd.DataFrame
+    classes: int
+    test_to_train: float
 
 
 def score_arm(
@@ -264,26 +89,41 @@ def score_arm(
     split: str,
     unit: str = "example",
     expected: Mapping[int, Sequence[str]] | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+    prevalences: Mapping[tuple[int, int], Prevalence] | None = None,
+    subgroups: Mapping[str, pd.Series] | None = None,
+    labels: Mapping[str, pd.Series] | None = None,
+    inner: pd.DataFrame | None = None,
+) -> Scored:
     """Score one arm under one split.
 
     Parameters
     ----------
     predictions
-        As from `read_predictions`.
+        As from `predictions.read_predictions`.
     arm, split
         Their names, for the first columns.
     unit
         ``example``, or ``parent`` or ``patient`` to average the scores of each one's examples
-        first; a patient with any positive example is positive.
+        first; it then has the highest label of its examples, so a patient with any positive
+        example is positive.
     expected
-        See `check_merge`.
+        See `predictions.check_merge`.
+    prevalences
+        Of each run (seed, fold), see `predictions.read_prevalences`.
+    subgroups
+        By name, the level of each record, see `subgroups.read_subgroups`.
+    labels
+        By target, other labels of the examples, see `subgroups.read_other_labels`.
+    inner
+        Predictions of the runs that were made to choose between arms, as from
+        `predictions.read_predictions`.
 
     Returns
     -------
-    summary : pandas.DataFrame
-        Columns `SUMMARY_COLUMNS`. Sets are ``cv``, ``cv-site:NAME``, ``test`` (all that is held
-        out), ``external``, ``temporal`` and ``test-site:NAME``. Statistics are
+    Scored
+        Sets of the summary are ``cv``, ``test`` (all that is held out), ``external``,
+        ``temporal``, parts of the first two (``cv-site:NAME``, ``cv-group:NAME=LEVEL``,
+        ``cv-label:TARGET`` and the same of ``test``). Statistics are
 
         ``auc_mean``
             Mean over runs with their standard deviation. On ``cv`` its interval is the corrected
@@ -292,111 +132,173 @@ def score_arm(
             AUC over the folds of a seed together, mean over seeds.
         ``auc_ensemble``
             AUC of the mean score over all runs (test sets).
-    runs : pandas.DataFrame
-        Columns seed, fold, set (``inner``, ``validation``, ``test``, ``external``, ``temporal``,
-        ``test-site:NAME``), n, positives, auc, average_precision.
+        ``average_precision`` and those of `measures.measure_scores`
+            As ``auc_pooled`` and ``auc_ensemble``.
+        ``sensitivity``, ``specificity``, ``threshold``
+            See `measures.Thresholds`.
+
+        With more than two classes an AUC and an average precision are means over classes, each
+        against the rest, with one row for each (column `class`); see `multiclass` for the others.
+        `positives` are then the units of any class but the first.
 
     Raises
     ------
     InputError
-        See `check_merge`. A set with one class only is no error: its value is NaN and `method`
-        gives the reason.
+        See `predictions.check_merge` and `subgroups.join_levels`. A set with one class only is no
+        error: its value is NaN and `method` gives the reason.
     """
-    if unit not in UNITS:
-        raise InputError(f"unit: {unit!r} is not one of {list(UNITS)}.")
     check_merge(predictions, expected)
-    runs = _score_runs(predictions, unit)
-    rows = [*_score_validation(predictions, runs, unit), *_score_tests(predictions, unit)]
-    summary = pd.DataFrame(rows)
-    summary.insert(0, "arm", arm)
-    summary.insert(1, "split", split)
-    return summary[list(SUMMARY_COLUMNS)], runs
-
-
-def _test_sets(tests: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield every test set, and the part of it that counts under that name."""
-    if tests.empty:
-        return
-    yield "test", tests
-    for kind in ("external", "temporal"):
-        part = tests[tests["test_set"] == kind]
-        if len(part):
-            yield kind, part
-    for site, part in tests.groupby("site"):
-        yield f"test-site:{site}", part
-
-
-def _score_runs(predictions: pd.DataFrame, unit: str) -> pd.DataFrame:
-    parts = [(role, predictions[predictions["role"] == role]) for role in ("inner", "validation")]
-    parts += list(_test_sets(predictions[predictions["role"] == "test"]))
-    rows = []
-    for name, part in parts:
-        if part.empty:
+    predictions = predictions.reset_index(drop=True)
+    encoded = encode(predictions, unit, prevalences)
+    runs = _score_runs(encoded)
+    of_folds = runs[runs["set"] == "validation"]
+    test_to_train = _test_to_train(of_folds)
+    over_folds = mean_auc_over_folds(of_folds, test_to_train)
+    thresholds = fix_thresholds(encoded) if encoded.classes == 2 else NO_THRESHOLDS
+    rows: list[dict[str, Any]] = []
+    curves, units = [], []
+    for scored in sets_of(encoded, predictions, subgroups or {}, labels or {}):
+        if scored.depth == WHOLE and _is_whole_test(scored, encoded):
+            rows += [row | {"set": scored.name} for row in rows if row["set"] == "test"]
             continue
-        table = score_table(part, ("seed", "fold"), unit)
-        for (seed, fold), scores in zip(table.groups, table.scores, strict=True):
-            there = ~np.isnan(scores)
-            scores, labels = scores[there], table.labels[there]
-            rows.append(
-                {
-                    "seed": seed,
-                    "fold": fold,
-                    "set": name,
-                    "n": len(scores),
-                    "positives": int(labels.sum()),
-                    "auc": roc_auc(scores, labels),
-                    "average_precision": average_precision(scores, labels),
-                }
-            )
-    runs = pd.DataFrame(rows)
-    return runs.sort_values(["seed", "fold"], kind="stable", ignore_index=True)
+        rows += judge(scored, encoded, thresholds, over_folds)
+        if scored.name in ("cv", "test"):
+            curves.append(draw_curves(scored, encoded))
+            units.append(_units(scored, encoded, predictions, unit))
+    if inner is not None and len(inner):
+        choosing = _runs_of("inner", encode(inner, unit).of_role("inner"), encoded.classes)
+        runs = pd.concat([runs, choosing], ignore_index=True)
+    summary = pd.DataFrame(rows).assign(arm=arm, split=split)
+    return Scored(
+        summary=summary[list(SUMMARY_COLUMNS)],
+        runs=runs.sort_values(["seed", "fold", "inner"], kind="stable", ignore_index=True),
+        units=pd.concat(units, ignore_index=True),
+        curves=pd.concat(curves, ignore_index=True),
+        classes=encoded.classes,
+        test_to_train=test_to_train,
+    )
 
 
-def _row(name: str, statistic: str, found: Estimate, table: ScoreTable, runs: int) -> dict:
-    positives = int(table.labels.sum())
-    return {
-        "set": name,
-        "statistic": statistic,
-        **dataclasses.asdict(found),
-        "runs": runs,
-        "examples": table.examples,
-        "patients": len(np.unique(table.patients)),
-        "positives": positives,
-        "negatives": len(table.labels) - positives,
-    }
+def _is_whole_test(scored: ScoredSet, encoded: Encoded) -> bool:
+    """Whether a kind of test set is all there is of tests, and need not be measured again."""
+    return scored.name in KINDS and len(scored.rows) == len(encoded.of_role("test"))
 
 
-def _score_validation(predictions: pd.DataFrame, runs: pd.DataFrame, unit: str) -> Iterator[dict]:
-    validation = predictions[predictions["role"] == "validation"]
-    if validation.empty:
-        return
-    count = len(validation[["seed", "fold"]].drop_duplicates())
-    pooled = score_table(validation, ("seed",), unit)
-    of_runs = runs[runs["set"] == "validation"]
+def _score_runs(encoded: Encoded) -> pd.DataFrame:
+    tests = encoded.of_role("test")
+    parts = [(role, encoded.of_role(role)) for role in ("inner", "validation")]
+    parts += [("test", tests)]
+    parts += [(kind, tests[tests["kind"] == code]) for code, kind in enumerate(KINDS)]
+    parts += [
+        (f"test-site:{site}", tests[tests["site"] == code])
+        for code, site in enumerate(encoded.sites)
+    ]
+    runs = [_runs_of(name, part, encoded.classes) for name, part in parts if len(part)]
+    return pd.concat(runs, ignore_index=True)
+
+
+def _runs_of(name: str, rows: pd.DataFrame, classes: int) -> pd.DataFrame:
+    """Return the scores of each run on one set, columns `RUN_COLUMNS`."""
+    table = score_table(rows, "run")
+    of_classes = np.stack([table.scores(column) for column in score_columns(classes)], axis=2)
+    found = []
+    for (seed, fold, inner), scores in zip(table.groups, of_classes, strict=True):
+        there = ~np.isnan(scores[:, 0])
+        known, labels = scores[there], table.labels[there]
+        tested = range(1, 2) if classes == 2 else range(classes)
+        columns = list(zip(known.T, (labels == number for number in tested), strict=True))
+        auc = float(np.mean([roc_auc(*column) for column in columns]))
+        precision = float(np.mean([average_precision(*column) for column in columns]))
+        positives = int((labels > 0).sum())
+        found.append((seed, fold, inner, name, len(labels), positives, auc, precision))
+    return pd.DataFrame(found, columns=list(RUN_COLUMNS))
+
+
+def _test_to_train(of_runs: pd.DataFrame) -> float:
     # The training part of a fold is what the other folds of its seed validate.
     of_seed = of_runs.groupby("seed")["n"].transform("sum")
-    if (of_seed > of_runs["n"]).all():
-        test_to_train = float((of_runs["n"] / (of_seed - of_runs["n"])).mean())
-        mean = mean_over_folds(of_runs["auc"], test_to_train)
-    else:
-        mean = undefined("a seed has one fold only")
-    yield _row("cv", "auc_mean", mean, pooled, count)
-    yield _row("cv", "auc_pooled", _pooled_auc(pooled), pooled, count)
-    for site, part in validation.groupby("site"):
-        of_site = score_table(part, ("seed",), unit)
-        yield _row(f"cv-site:{site}", "auc_pooled", _pooled_auc(of_site), of_site, count)
+    if of_runs.empty or not (of_seed > of_runs["n"]).all():
+        return float("nan")
+    return float((of_runs["n"] / (of_seed - of_runs["n"])).mean())
 
 
-def _pooled_auc(table: ScoreTable) -> Estimate:
-    return estimate_auc(table.scores, table.labels, table.patients)
+def _units(
+    scored: ScoredSet, encoded: Encoded, predictions: pd.DataFrame, unit: str
+) -> pd.DataFrame:
+    table = score_table(scored.rows, "run" if scored.held_out else "seed")
+    first = predictions.loc[table.first]
+    found = pd.DataFrame(
+        {
+            "set": scored.name,
+            "unit": first[unit].to_numpy(),
+            **{name: first[name].to_numpy() for name in ("patient", "site", "test_set")},
+            "label": table.labels,
+        }
+    )
+    for column in score_columns(encoded.classes):
+        name = column if encoded.classes > 2 else "score"
+        scores = table.scores(column)
+        found[name] = scores.mean(axis=0)
+        corrected = table.scores(column.replace("score", "probability"))
+        found[name.replace("score", "probability")] = corrected.mean(axis=0)
+        if encoded.classes == 2 and not scored.held_out:
+            for (seed,), of_seed in zip(table.groups, scores, strict=True):
+                found[f"score_seed_{seed}"] = of_seed
+    return found
 
 
-def _score_tests(predictions: pd.DataFrame, unit: str) -> Iterator[dict]:
-    tests = predictions[predictions["role"] == "test"]
-    for name, part in _test_sets(tests):
-        table = score_table(part, ("seed", "fold"), unit)
-        runs = len(table.groups)
-        ensemble = estimate_auc(table.scores.mean(axis=0), table.labels, table.patients)
-        mean = estimate_auc(table.scores, table.labels, table.patients)
-        yield _row(name, "auc_ensemble", ensemble, table, runs)
-        yield _row(name, "auc_mean", mean, table, runs)
+def join_scored(scored: Mapping[str, Scored]) -> Scored:
+    """Join the scores of several arms under one split; each table has a column `arm` first.
+
+    Parameters
+    ----------
+    scored
+        By arm, at least one; all of the same runs and classes.
+    """
+    one = next(iter(scored.values()))
+
+    def join(name: str) -> pd.DataFrame:
+        tables = []
+        for arm, of_arm in scored.items():
+            table = getattr(of_arm, name)
+            columns = ["arm", *(column for column in table.columns if column != "arm")]
+            tables.append(table.assign(arm=arm)[columns])
+        return pd.concat(tables, ignore_index=True)
+
+    return Scored(
+        summary=join("summary"),
+        runs=join("runs"),
+        units=join("units"),
+        curves=join("curves"),
+        classes=one.classes,
+        test_to_train=one.test_to_train,
+    )
+
+
+def write_scores(
+    scored: Scored, summary: Path, runs: Path, units: Path | None, curves: Path | None
+) -> None:
+    """Write the scores of an arm, or of several, each file whole or not at all.
+
+    Parameters
+    ----------
+    scored
+        The scores.
+    summary, runs, curves
+        CSV files.
+    units
+        Parquet file; its metadata ``fewcase`` is JSON with `classes` and `test_to_train`, the
+        latter null where it has no value.
+    """
+    texts = [(summary, scored.summary), (runs, scored.runs), (curves, scored.curves)]
+    for path, table in texts:
+        if path is not None:
+            with atomic_path(path) as temporary:
+                table.to_csv(temporary, index=False, lineterminator="\n")
+    if units is not None:
+        known = np.isfinite(scored.test_to_train)
+        facts = {
+            "classes": scored.classes,
+            "test_to_train": scored.test_to_train if known else None,
+        }
+        write_table(units, scored.units, {"fewcase": json.dumps(facts)})

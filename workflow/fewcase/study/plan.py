@@ -10,18 +10,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fewcase.study.errors import InputError
-from fewcase.study.fields import is_one_of, nearest, read_section, setting
+from fewcase.study.fields import is_one_of, nearest, read_section
+from fewcase.study.keys import ExperimentKeys, StudyKeys, Subgroup
 from fewcase.study.recipe import FACTORS, Recipe, name_of, read_recipe
 from fewcase.study.settings import ImageOptions, SignalOptions, TrainingOptions
 from fewcase.study.sources import SOURCES
-from fewcase.study.splits import HeldOut, SplitOptions
-from fewcase.study.targets import read_target
-from fewcase.study.words import LAYOUTS, UNITS
+from fewcase.study.splits import SCHEMES, HeldOut, SplitOptions
+from fewcase.study.targets import OUTCOMES, Target, columns_of, read_target
+from fewcase.study.words import SHORTCUTS
 
 SPLIT_FACTORS = ("target", "scheme", "hold_out")
 WORD = re.compile(r"[A-Za-z0-9_]+")
 RESERVED_TARGETS = ("recordings", "window")
-RESERVED_EXPERIMENTS = ("labels",)
+RESERVED_EXPERIMENTS = (
+    *("labels", "performance", "shortcuts", "reproduction", "tripod_ai", "claim"),
+)
 """Names of files that every study has beside those of its targets and experiments."""
 
 
@@ -55,64 +58,10 @@ class Experiment:
     name: str
     title: str
     layout: str
-    published: str | None
     vary: dict[str, list[Any]]
     arms: tuple[ArmInSplit, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class ExperimentKeys:
-    """The keys of an experiment, as a study file writes them."""
-
-    title: str = setting("", help="Heading of the table and figure.")
-    layout: str = setting("grid", choices=LAYOUTS, help="Form of the table and figure.")
-    vary: dict[str, Any] = setting(
-        {}, help="Lists of values by factor; every combination is an arm."
-    )
-    fix: dict[str, Any] = setting(
-        {}, help="Factors that differ from the study's recipe in all arms."
-    )
-    also: tuple[dict[str, Any], ...] = setting((), help="Further arms, each a mapping of factors.")
-    published: str | None = setting(None, help="CSV of published values to print beside ours.")
-
-
-@dataclasses.dataclass(frozen=True)
-class DefaultSplit:
-    """The split that arms use where an experiment does not vary it."""
-
-    target: str | None = setting(None, help="Which target; null where there is one.")
-    scheme: str = setting(
-        "patient", choices=("patient", "image"), help="patient, or image (leaky)."
-    )
-    hold_out: str = setting("none", help="Which entry of hold_out is test only.")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class StudyKeys:
-    """The keys at the top of a study file."""
-
-    study: str = setting(help="Name of the study: a folder under results/.")
-    title: str = setting("", help="Title of the report.")
-    preset: str = setting("smoke", help="Which of the presets to run.")
-    data: str | None = setting(None, help="Folder of the raw data.")
-    seeds: tuple[int, ...] = setting((0, 1, 2), help="Seeds; each makes its own splits.")
-    folds: int = setting(10, help="Folds of cross-validation.")
-    inner_folds: int = setting(
-        10, minimum=0, help="Parts of a training fold; one is kept for early stopping. 0: none."
-    )
-    unit: str = setting("example", choices=UNITS, help="What a score is averaged over.")
-    cohorts: dict[str, dict[str, Any]] = setting(help="Sets of records by name.")
-    targets: dict[str, dict[str, Any]] = setting(help="Rules that make a label from outcomes.")
-    hold_out: dict[str, tuple[dict[str, Any], ...]] = setting(
-        {}, help="Named lists of sites and periods that are test only."
-    )
-    split: DefaultSplit = setting(DefaultSplit(), help="The split that arms use unless varied.")
-    signal: SignalOptions = setting(SignalOptions(), help="Windows, cleaning and filtering.")
-    images: ImageOptions = setting(ImageOptions(), help="Drawing.")
-    training: TrainingOptions = setting(TrainingOptions(), help="How training runs.")
-    recipe: dict[str, Any] = setting({}, help="The study's default arm.")
-    experiments: dict[str, dict[str, Any]] = setting(help="Tables and figures.")
-    presets: dict[str, dict[str, Any]] = setting({}, help="Overrides by preset.")
+    reference: dict[str, str]
+    """The arm that others are compared with, by split."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,11 +74,16 @@ class Study:
     data: str | None
     seeds: tuple[int, ...]
     folds: int
+    selection_folds: int
     unit: str
     cohorts: dict[str, Cohort]
     targets: dict[str, Any]
     target_cohorts: dict[str, str]
     splits: dict[str, SplitOptions]
+    shortcuts: tuple[str, ...]
+    metadata: tuple[str, ...] | None
+    subgroups: dict[str, Subgroup]
+    paper: str | None
     signal: SignalOptions
     images: ImageOptions
     training: TrainingOptions
@@ -145,9 +99,9 @@ class Study:
 
     @property
     def runs(self) -> list[tuple[str, str]]:
-        """Every (arm, split) that an experiment needs, once."""
-        pairs = {(a.arm, a.split): None for e in self.experiments.values() for a in e.arms}
-        return list(pairs)
+        """Every (arm, split) that is needed, once: those of experiments, and the default arm."""
+        arms = [arm for experiment in self.experiments.values() for arm in experiment.arms]
+        return list(dict.fromkeys((a.arm, a.split) for a in [*arms, self.default_arm]))
 
     def cohort_of(self, split: str) -> str:
         """Return the name of the cohort that a split is made from."""
@@ -176,6 +130,7 @@ def read_study(config: Mapping[str, Any]) -> Study:
     cohorts = {name: _read_cohort(name, values) for name, values in keys.cohorts.items()}
     _check_data(keys, cohorts)
     target_cohorts, targets = _read_targets(keys, cohorts)
+    _check_groups(keys, targets.values())
     planner = _Planner(keys, targets, target_cohorts)
     default = planner.arm({}, {}, "study.recipe")
     experiments = {name: planner.experiment(name, v) for name, v in keys.experiments.items()}
@@ -188,11 +143,16 @@ def read_study(config: Mapping[str, Any]) -> Study:
         data=keys.data,
         seeds=keys.seeds,
         folds=keys.folds,
+        selection_folds=keys.selection_folds,
         unit=keys.unit,
         cohorts=cohorts,
         targets=targets,
         target_cohorts=target_cohorts,
         splits=planner.splits,
+        shortcuts=SHORTCUTS if keys.shortcuts is None else keys.shortcuts,
+        metadata=keys.metadata,
+        subgroups=keys.subgroups,
+        paper=keys.paper,
         signal=keys.signal,
         images=keys.images,
         training=keys.training,
@@ -249,6 +209,11 @@ def _check_counts(keys: StudyKeys) -> None:
         raise InputError(
             f"study.folds: {keys.folds} is no cross-validation; give 2 or more (the papers: 10)."
         )
+    if keys.selection_folds > max(keys.inner_folds, 1):
+        raise InputError(
+            f"study.selection_folds: {keys.selection_folds} inner parts, but inner_folds has "
+            f"{keys.inner_folds}; give at most as many."
+        )
     if not keys.seeds:
         raise InputError("study.seeds: the list is empty; give at least one seed, such as [0].")
     if len(set(keys.seeds)) != len(keys.seeds):
@@ -272,6 +237,28 @@ def _check_edges(keys: StudyKeys) -> None:
             raise InputError(
                 f"study.{name}_low: {low:g} is not below {name}_high, {high:g}; exchange or mend "
                 "them."
+            )
+
+
+def _check_groups(keys: StudyKeys, targets: Iterable[Target]) -> None:
+    for i, name in enumerate(keys.shortcuts or ()):
+        if name not in SHORTCUTS:
+            raise InputError(
+                f"study.shortcuts[{i}]: no shortcut {name!r}.{nearest(name, SHORTCUTS)}"
+            )
+    outcomes = {*OUTCOMES, *(name for target in targets for name in columns_of(target))}
+    for i, name in enumerate(keys.metadata or ()):
+        if name in outcomes:
+            raise InputError(
+                f"study.metadata[{i}]: {name!r} is an outcome and would give the label away; "
+                "name columns that are known before it."
+            )
+    for name, group in keys.subgroups.items():
+        _check_word(name, f"study.subgroups.{name}")
+        if list(group.edges) != sorted(set(group.edges)):
+            raise InputError(
+                f"study.subgroups.{name}.edges: {list(group.edges)} do not rise; sort them, each "
+                "once."
             )
 
 
@@ -353,6 +340,8 @@ class _Planner:
         _check_word(name, where)
         _check_reserved(name, RESERVED_EXPERIMENTS, where)
         spec = read_section(ExperimentKeys, values, where)
+        if spec.layout == "audit":
+            spec = self._audited(spec, where)
         vary = {factor: self._levels(factor, v, f"{where}.vary") for factor, v in spec.vary.items()}
         arms = [
             self.arm(spec.fix, dict(zip(vary, levels, strict=True)), where)
@@ -365,8 +354,57 @@ class _Planner:
         if len(unique) < len(arms):
             raise InputError(f"{where}: two of its {len(arms)} arms are the same; drop one value.")
         return Experiment(
-            name, spec.title or name, spec.layout, spec.published, vary, tuple(unique.values())
+            name,
+            spec.title or name,
+            spec.layout,
+            vary,
+            tuple(unique.values()),
+            self._references(spec, tuple(unique.values()), where),
         )
+
+    @staticmethod
+    def _audited(spec: ExperimentKeys, where: str) -> ExperimentKeys:
+        """Return an audit with the two schemes that it compares, which need not be written out."""
+        schemes = spec.vary.get("scheme", list(SCHEMES))
+        if not isinstance(schemes, (list, tuple)) or sorted(map(str, schemes)) != sorted(SCHEMES):
+            raise InputError(
+                f"{where}.vary.scheme: {schemes!r}, but an audit compares {list(SCHEMES)}; leave "
+                "the key out."
+            )
+        others = {key: values for key, values in spec.vary.items() if key != "scheme"}
+        if any("scheme" in extra for extra in (spec.fix, *spec.also)):
+            raise InputError(f"{where}: an audit varies the scheme itself; do not fix it.")
+        also = tuple({**extra, "scheme": scheme} for extra in spec.also for scheme in SCHEMES)
+        vary = {**others, "scheme": list(SCHEMES)}
+        return dataclasses.replace(spec, vary=vary, also=also)
+
+    def _references(
+        self, spec: ExperimentKeys, arms: tuple[ArmInSplit, ...], where: str
+    ) -> dict[str, str]:
+        """Return the arm of each split that the others under it are compared with."""
+        given = spec.reference or {}
+        default = None if given else name_of(self._recipe(spec.fix, {}, where)[0])
+        references: dict[str, str] = {}
+        for arm in arms:
+            if given and all(self._has(arm, *item) for item in given.items()):
+                references.setdefault(arm.split, arm.arm)
+            elif arm.arm == default:
+                references[arm.split] = arm.arm
+        if given and not references:
+            raise InputError(
+                f"{where}.reference: no arm of the experiment has {spec.reference!r}; name factors "
+                "and levels that it varies."
+            )
+        for arm in arms:
+            references.setdefault(arm.split, arm.arm)
+        return references
+
+    def _has(self, arm: ArmInSplit, factor: str, level: Any) -> bool:
+        if factor not in (*FACTORS, *SPLIT_FACTORS):
+            return False
+        if factor in SPLIT_FACTORS:
+            return dict(zip(SPLIT_FACTORS, arm.split.split("-"), strict=True))[factor] == level
+        return bool(getattr(self.arms[arm.arm], factor) == level)
 
     def _factors_of(
         self, arm: ArmInSplit, varied: Iterable[str], given: Mapping[str, Any]
@@ -399,6 +437,16 @@ class _Planner:
         ]
 
     def arm(self, fix: Mapping[str, Any], varied: Mapping[str, Any], where: str) -> ArmInSplit:
+        recipe, split = self._recipe(fix, varied, where)
+        name = name_of(recipe)
+        if self.arms.setdefault(name, recipe) != recipe:
+            raise InputError(f"{where}: two different recipes would both be named {name!r}.")
+        return ArmInSplit(name, self._split(split, where), dict(varied))
+
+    def _recipe(
+        self, fix: Mapping[str, Any], varied: Mapping[str, Any], where: str
+    ) -> tuple[Recipe, dict[str, Any]]:
+        """Return the recipe that some factors make of the study's own, and those of its split."""
         known = (*FACTORS, *SPLIT_FACTORS)
         for key in (*fix, *varied):
             if key not in known:
@@ -410,11 +458,7 @@ class _Planner:
                 factors.pop("model_options", None)
             factors.update(layer)
         split = {key: factors.pop(key) for key in SPLIT_FACTORS if key in factors}
-        recipe = read_recipe(factors, where)
-        name = name_of(recipe)
-        if self.arms.setdefault(name, recipe) != recipe:
-            raise InputError(f"{where}: two different recipes would both be named {name!r}.")
-        return ArmInSplit(name, self._split(split, where), dict(varied))
+        return read_recipe(factors, where), split
 
     def _split(self, varied: Mapping[str, Any], where: str) -> str:
         default = self.keys.split
@@ -443,6 +487,7 @@ class _Planner:
                 "hold_out": self.hold_outs[chosen["hold_out"]],
                 "folds": self.keys.folds,
                 "inner_folds": self.keys.inner_folds,
+                "duplicates": self.keys.duplicates,
             },
             where,
         )

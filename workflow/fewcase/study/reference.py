@@ -7,7 +7,7 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
-from fewcase.study import plan
+from fewcase.study import keys
 from fewcase.study.recipe import Recipe
 from fewcase.study.settings import ImageOptions, SignalOptions, TrainingOptions
 from fewcase.study.sources import SOURCES, Hospital
@@ -24,8 +24,8 @@ nearest one that exists. *required* means that there is no default.
 def write_reference() -> str:
     """Return the reference as Markdown."""
     sections: list[tuple[str, str, type]] = [
-        ("The study", "At the top of the file.", plan.StudyKeys),
-        ("split", "The split of every arm that does not vary it.", plan.DefaultSplit),
+        ("The study", "At the top of the file.", keys.StudyKeys),
+        ("split", "The split of every arm that does not vary it.", keys.DefaultSplit),
         ("hold_out", "Each entry of a named list.", HeldOut),
         ("signal", "Windows of a recording, cleaning and filtering.", SignalOptions),
         ("images", "How a window is drawn.", ImageOptions),
@@ -36,7 +36,8 @@ def write_reference() -> str:
             Recipe,
         ),
         ("training", "How training runs on a machine; no arm is named by these.", TrainingOptions),
-        ("experiments", "Each entry.", plan.ExperimentKeys),
+        ("experiments", "Each entry.", keys.ExperimentKeys),
+        ("subgroups", "Each entry.", keys.Subgroup),
     ]
     for source, section in SOURCES.items():
         sections.append((f"cohorts: source {source}", _summary(section), section))

@@ -115,10 +115,10 @@ class CtgTable:
     )
     columns: dict[str, str] = setting(
         {},
-        help="Which column of the table is which: patient and file (required), site, record, "
-        "date, hour and minute of delivery, delivery, maternal_age, gestational_weeks, "
-        "birth_weight, sex, ph, base_deficit, apgar1, apgar5, alive, sampling_hz, "
-        "recording_start, recording_end.",
+        help="Which column of the table is which: file (required), patient (without it each "
+        "recording counts as a patient of its own), site, record, date, hour and minute of "
+        "delivery, delivery, maternal_age, gestational_weeks, birth_weight, sex, ph, base_deficit, "
+        "apgar1, apgar5, alive, sampling_hz, recording_start, recording_end.",
     )
     outcomes: dict[str, str] = setting(
         {}, help="Further columns to keep, by the name that they get; a target can use them."

@@ -72,6 +72,17 @@ TARGETS: dict[str, type[Target]] = {
 }
 
 
+OUTCOMES = ("apgar1", "apgar5", "ph", "base_deficit", "alive")
+"""Columns that every record has and that are known only when a recording is over."""
+
+
+def columns_of(target: Target) -> tuple[str, ...]:
+    """Return the columns of a record that a target is made from."""
+    if isinstance(target, AnyOf):
+        return tuple(name for rule in target.rules for name in columns_of(rule))
+    return target.columns if isinstance(target, ApgarAtMost) else (target.column,)
+
+
 def read_target(values: Any, where: str) -> Target:
     """Read a target from the mapping `values` at key path `where`; its key `rule` names the kind.
 

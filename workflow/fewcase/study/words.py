@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LAYOUTS = ("grid", "sweep", "sites")
+LAYOUTS = ("grid", "sweep", "sites", "audit")
 """Forms of an experiment's table and figure."""
 
 UNITS = ("example", "parent", "patient")
@@ -10,3 +10,12 @@ UNITS = ("example", "parent", "patient")
 
 ROLES = ("inner", "validation", "test")
 """What an example is predicted for in one run: early stopping, cross-validation, or a test set."""
+
+DUPLICATE_POLICIES = ("group", "drop", "fail", "ignore")
+"""What is done with copies of an example under other names."""
+
+SHORTCUTS = ("prior", "file", "signal", "four_features", "pixels", "metadata")
+"""Cheap baselines that stand beside every model, in the order in which tables list them."""
+
+SHORTCUT_PREFIX = "shortcut:"
+"""What the name of a shortcut begins with where it stands among the names of arms."""

@@ -1,0 +1,53 @@
+"""Draw and tabulate the flow of a cohort, from recordings to what one network learns from."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from fewcase.data import stage
+from fewcase.data.files import atomic_path, read_table
+from fewcase.reporting.display import write_tables
+from fewcase.reporting.figures import save
+from fewcase.reporting.flow_figure import CAPTION, draw_flow, lay_out_flow
+from fewcase.splits.flow import follow
+from fewcase.splits.folds import read_facts, read_split
+from fewcase.splits.sampling import read_samples
+
+
+def main(options: argparse.Namespace) -> None:
+    split = samples = None
+    leaky = False
+    if options.split is not None:
+        split, leaky = read_split(options.split), read_facts(options.split).options.is_leaky
+    if split is not None and options.sample is not None:
+        samples = read_samples(options.sample, split)
+    account = follow(
+        read_table(options.records, columns=["record"]),
+        read_table(options.examples),
+        read_table(options.rejected),
+        split,
+        samples,
+    )
+    title = options.title + (" (simulated)" if options.simulated else "")
+    title += " (leaky)" if leaky else ""
+    tables = lay_out_flow(title, account, simulated=options.simulated, leaky=leaky)
+    with atomic_path(options.csv) as temporary:
+        account.to_csv(temporary, index=False, lineterminator="\n")
+    write_tables(tables, CAPTION, md=options.md, tex=options.tex, display=options.display)
+    save(draw_flow(title, account, leaky), options.svg, options.png)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--title", required=True, help="heading, such as the cohort and target")
+    parser.add_argument("--simulated", action="store_true", help="say so in the heading")
+    parser.add_argument("--records", type=Path, required=True, help="records that ingest accepted")
+    parser.add_argument("--examples", type=Path, required=True, help="labelled examples")
+    parser.add_argument("--rejected", type=Path, required=True, help="all refusals, of stage flow")
+    parser.add_argument("--split", type=Path, help="split file of the first seed")
+    parser.add_argument("--sample", type=Path, help="training rows drawn from that split")
+    for name in ("csv", "md", "tex", "display", "svg", "png"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    sys.exit(stage.run(main, parser))

@@ -1,0 +1,243 @@
+"""What is measured of an arm with more than two classes: one against the rest, and all together."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from fewcase.evaluation.measures import (
+    average_precision_of,
+    missing_class,
+    without_interval,
+)
+from fewcase.evaluation.predictions import ScoreTable
+from fewcase.runtime.ranking import roc_auc
+from fewcase.statistics.bootstrap import bca
+from fewcase.statistics.calibration import estimate_brier, estimate_calibration_error
+from fewcase.statistics.intervals import (
+    Estimate,
+    estimate_auc,
+    logit_interval,
+    score_interval,
+    undefined,
+    wilson,
+)
+from fewcase.statistics.metrics import FloatArray, placements, weighted_average_precision
+
+ClassMeasures = dict[tuple[str, str], Estimate]
+"""Estimates by statistic and class; an empty class stands for all of them together."""
+
+Labels = npt.NDArray[np.int64]
+
+
+def class_scores(table: ScoreTable, classes: int, column: str = "score") -> FloatArray:
+    """Return the scores of every class, (groups, units, classes)."""
+    return np.stack([table.scores(f"{column}_{number}") for number in range(classes)], axis=2)
+
+
+def mean_auc(scores: FloatArray, labels: Labels) -> float:
+    """Return the mean over classes of the AUC of each against the rest, NaN if a class is absent.
+
+    Parameters
+    ----------
+    scores
+        Shape (n, classes).
+    labels
+        Shape (n,), 0 to classes - 1.
+    """
+    return float(np.mean([roc_auc(row, labels == number) for number, row in enumerate(scores.T)]))
+
+
+def _absent(labels: Labels, classes: int) -> str:
+    missing = np.flatnonzero(np.bincount(labels, minlength=classes) == 0)
+    if missing.size:
+        return f"no examples of class {missing[0]}"
+    return ""
+
+
+def measure_auc(scores: FloatArray, labels: Labels, patients: Labels) -> dict[str, Estimate]:
+    """Return the AUC of each class against the rest and their mean, over one or several models.
+
+    Parameters
+    ----------
+    scores
+        Shape (s, n, classes); values are means over the s models.
+    labels, patients
+        Shape (n,).
+
+    Returns
+    -------
+    dict
+        By class, all of them together under an empty name. The variance of the mean over classes
+        is that of each patient's influence on it, so that classes are not taken as independent.
+
+    References
+    ----------
+    Hand and Till, Machine Learning 45, 2001 (means of binary AUCs); DeLong et al., Biometrics 44,
+    1988, whose components are the influences.
+    """
+    classes = scores.shape[2]
+    found = {
+        str(number): estimate_auc(scores[:, :, number], labels == number, patients)
+        for number in range(classes)
+    }
+    if reason := _absent(labels, classes):
+        return {"": undefined(reason), **found}
+    influence = np.zeros(labels.size)
+    for number in range(classes):
+        positive = labels == number
+        placed = placements(scores[:, :, number], positive).mean()
+        auc = placed.auc[0]
+        influence[positive] += (placed.of_positives[0] - auc) / positive.sum()
+        influence[~positive] += (placed.of_negatives[0] - auc) / (~positive).sum()
+    of_models = [mean_auc(model, labels) for model in scores]
+    rarest = int(np.bincount(labels).min())
+    bounds = score_interval(float(np.mean(of_models)), rarest, labels.size - rarest)
+    nan = float("nan")
+    exact = Estimate(nan, nan, *bounds, "Newcombe score, smallest class")
+    return {"": _mean_over_classes(of_models, influence / classes, patients, exact), **found}
+
+
+def _mean_over_classes(
+    values: list[float], influence: FloatArray, patients: Labels, exact: Estimate
+) -> Estimate:
+    """Return the mean over models, with the logit interval of the influence of each unit on it.
+
+    The variance is the sum of squares over patients. It rests on few patients where a class is
+    rare, so quantiles are those of t, its degrees of freedom from the spread of these squares.
+    Where no patient has any influence, as where all is right or wrong, bounds are those of `exact`.
+
+    References
+    ----------
+    Pan and Wall, Statistics in Medicine 21, 1429-1441, 2002 (degrees of freedom).
+    """
+    value = float(np.clip(np.mean(values), 0, 1))
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    squares = np.bincount(np.unique(patients, return_inverse=True)[1], weights=influence) ** 2
+    variance = squares.size / max(1, squares.size - 1) * float(squares.sum())
+    if variance > 1e-20 and 1e-12 < value < 1 - 1e-12:
+        spread = float(((squares - squares.mean()) ** 2).sum())
+        freedom = 2 * float(squares.sum()) ** 2 / spread if spread > 0 else squares.size - 1
+        low, high = logit_interval(value, variance, freedom=min(freedom, squares.size - 1))
+        by_patient = " by patient" if squares.size < influence.size else ""
+        return Estimate(value, sd, low, high, f"sandwich{by_patient}, logit")
+    return Estimate(value, sd, exact.low, exact.high, exact.method)
+
+
+def measure_decisions(scores: FloatArray, labels: Labels, patients: Labels) -> ClassMeasures:
+    """Return how often the class with the highest score is the right one.
+
+    Parameters
+    ----------
+    scores
+        Shape (s, n, classes): decisions of the s models are pooled.
+    labels, patients
+        Shape (n,).
+
+    Returns
+    -------
+    dict
+        accuracy, balanced_accuracy (mean over classes of their sensitivities), and for each class
+        sensitivity and specificity.
+    """
+    models, units, classes = scores.shape
+    called = scores.argmax(axis=2)
+    truth, people = np.tile(labels, models), np.tile(patients, models)
+    flat = called.ravel()
+    right = flat == truth
+    found: ClassMeasures = {("accuracy", ""): wilson(right, 1, people)}
+    influence = np.zeros(units)
+    for number in range(classes):
+        positive = truth == number
+        sides = {"sensitivity": positive, "specificity": ~positive}
+        for name, side in sides.items():
+            fits = (flat == number)[side] == (name == "sensitivity")
+            found[name, str(number)] = (
+                wilson(fits, 1, people[side])
+                if side.any()
+                else undefined(f"{'no' if name == 'sensitivity' else 'only'} examples of the class")
+            )
+        of_class = labels == number
+        if of_class.any():
+            share = (called == number).mean(axis=0)[of_class]
+            influence[of_class] = (share - share.mean()) / (of_class.sum() * classes)
+    if reason := _absent(labels, classes):
+        found["balanced_accuracy", ""] = undefined(reason)
+        return found
+    recalls = [
+        float(np.mean([(row == labels)[labels == k].mean() for k in range(classes)]))
+        for row in called
+    ]
+    exact = dataclasses.replace(found["accuracy", ""], method="Wilson, of the accuracy")
+    found["balanced_accuracy", ""] = _mean_over_classes(recalls, influence, patients, exact)
+    return found
+
+
+def measure_ranking(scores: FloatArray, labels: Labels, patients: Labels) -> ClassMeasures:
+    """Return the average precision of each class against the rest, and the mean over classes."""
+    classes = scores.shape[2]
+    found: ClassMeasures = {
+        ("average_precision", str(number)): average_precision_of(
+            scores[:, :, number], (labels == number).astype(np.int64), patients
+        )
+        for number in range(classes)
+    }
+    if reason := _absent(labels, classes):
+        return {("average_precision", ""): undefined(reason), **found}
+
+    def mean(columns: npt.NDArray, labels: npt.NDArray, weights: npt.NDArray) -> FloatArray:
+        of_each = [
+            weighted_average_precision(columns[:, i, k], labels == k, weights)
+            for i in range(columns.shape[1])
+            for k in range(classes)
+        ]
+        return np.mean(of_each, axis=0)
+
+    of_all = bca(mean, scores.transpose(1, 0, 2), labels, patients)
+    return {("average_precision", ""): of_all, **found}
+
+
+def ranking_values(scores: FloatArray, labels: Labels) -> ClassMeasures:
+    """Return average precisions as `measure_ranking` does, without intervals."""
+    found: ClassMeasures = {}
+    once = np.ones((1, labels.size), np.int16)
+    for number in range(scores.shape[2]):
+        positive = labels == number
+        if reason := missing_class(positive.astype(np.int64)):
+            found["average_precision", str(number)] = undefined(reason)
+            continue
+        values = [
+            weighted_average_precision(model[:, number], positive, once)[0] for model in scores
+        ]
+        found["average_precision", str(number)] = without_interval(float(np.mean(values)))
+    if reason := _absent(labels, scores.shape[2]):
+        return {("average_precision", ""): undefined(reason), **found}
+    mean = float(np.mean([value.value for value in found.values()]))
+    return {("average_precision", ""): without_interval(mean), **found}
+
+
+def measure_calibration(
+    probabilities: FloatArray, labels: Labels, patients: Labels
+) -> dict[str, Estimate]:
+    """Return the Brier score over all classes and the calibration error of the likeliest one.
+
+    Parameters
+    ----------
+    probabilities
+        Shape (s, n, classes).
+    labels, patients
+        Shape (n,).
+
+    References
+    ----------
+    Brier, Monthly Weather Review 78, 1950 (sum over classes); Guo et al., ICML 2017 (top label).
+    """
+    truth = np.eye(probabilities.shape[2])[labels]
+    errors = ((probabilities - truth) ** 2).sum(axis=2)
+    right = probabilities.argmax(axis=2) == labels
+    return {
+        "brier": estimate_brier(errors, patients),
+        "ece": estimate_calibration_error(probabilities.max(axis=2), right, patients),
+    }

@@ -1,0 +1,290 @@
+"""What stands behind the summary of an arm: the AUC of each run, and the scores of each unit."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet
+
+from fewcase.statistics.metrics import FloatArray
+from fewcase.study.errors import InputError
+from fewcase.study.words import SHORTCUT_PREFIX
+
+Key = tuple[str, str]
+"""An arm, or a shortcut, and the split that it was scored under."""
+
+Run = tuple[int, int]
+"""Seed and fold."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Runs:
+    """The ROC-AUC of each run of an arm.
+
+    Attributes
+    ----------
+    validation
+        By (seed, fold): the AUC on the fold that the run did not see, NaN where it is undefined.
+    inner
+        By (seed, fold): the mean AUC over the inner parts that have both classes.
+    parts
+        How many inner parts a run has, at most.
+    test_to_train
+        Units of the validation part over those of the training part, mean over runs; NaN where a
+        seed has one fold only.
+    """
+
+    validation: Mapping[Run, float]
+    inner: Mapping[Run, float]
+    parts: int
+    test_to_train: float
+
+    @classmethod
+    def of(cls, rows: Iterable[Mapping[str, str]]) -> Runs:
+        """Return the runs of one arm from the rows that the score stage wrote.
+
+        Raises
+        ------
+        ValueError
+            Where a number is none.
+        """
+        validation, sizes = {}, {}
+        parts: dict[Run, list[float]] = {}
+        for row in rows:
+            run = int(row["seed"]), int(row["fold"])
+            auc = float(row["auc"] or "nan")
+            if row["set"] == "validation":
+                validation[run], sizes[run] = auc, int(row["n"])
+            elif row["set"] == "inner":
+                parts.setdefault(run, []).append(auc)
+        of_seed = Counter[int]()
+        for (seed, _), size in sizes.items():
+            of_seed[seed] += size
+        rest = {run: of_seed[run[0]] - size for run, size in sizes.items()}
+        several = bool(rest) and min(rest.values()) > 0
+        ratios = [size / rest[run] for run, size in sizes.items()] if several else [math.nan]
+        known = {run: [auc for auc in aucs if math.isfinite(auc)] for run, aucs in parts.items()}
+        return cls(
+            validation,
+            {run: sum(aucs) / len(aucs) for run, aucs in known.items() if aucs},
+            max(map(len, parts.values()), default=0),
+            sum(ratios) / len(ratios),
+        )
+
+
+def aligned(runs: Sequence[Mapping[Run, float]]) -> FloatArray:
+    """Return values by run as an array, (runs, arms): runs in their order, NaN where one lacks it.
+
+    Parameters
+    ----------
+    runs
+        A value by (seed, fold), for each arm.
+    """
+    order = sorted(set().union(*runs))
+    values = [[of_arm.get(run, math.nan) for of_arm in runs] for run in order]
+    return np.array(values, dtype=np.float64).reshape(len(order), len(runs))
+
+
+@dataclasses.dataclass(frozen=True)
+class Units:
+    """The scores of one arm on the units of one set.
+
+    Attributes
+    ----------
+    names
+        Shape (n,): what is scored, an example, a parent or a patient.
+    labels
+        Shape (n,): 0 or 1.
+    scores
+        Shape (s, n): one row for each seed in cross-validation, a single one on a test set.
+    """
+
+    names: pa.ChunkedArray
+    labels: npt.NDArray[np.int64]
+    scores: FloatArray
+
+    def in_order_of(self, others: Units) -> Units | None:
+        """Return these units in the order of others, or None where they are not the same ones."""
+        if not self.names.equals(others.names):
+            order = pd.Index(self.names.to_numpy()).get_indexer(others.names.to_numpy())
+            if len(self.names) != len(others.names) or (order < 0).any():
+                return None
+            self = Units(
+                self.names.take(pa.array(order)), self.labels[order], self.scores[:, order]
+            )
+        return self if np.array_equal(self.labels, others.labels) else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """Runs and units of the arms of an experiment, and of the shortcuts of its splits.
+
+    Attributes
+    ----------
+    runs, unit_files
+        By arm and split.
+    shortcuts
+        Summaries of the shortcuts, rows as those of arms; empty where there are none.
+    read_units
+        What `units` has read so far.
+    """
+
+    runs: Mapping[Key, Runs] = dataclasses.field(default_factory=dict)
+    unit_files: Mapping[Key, Path] = dataclasses.field(default_factory=dict)
+    shortcuts: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    read_units: dict[tuple[Key, str], Units | None] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def read(
+        cls,
+        keys: Sequence[Key],
+        *,
+        runs: Sequence[Path] = (),
+        units: Sequence[Path] = (),
+        shortcuts: Sequence[Path] = (),
+        shortcut_runs: Sequence[Path] = (),
+        shortcut_units: Sequence[Path] = (),
+    ) -> Evidence:
+        """Read the files of the score stage and of the shortcuts.
+
+        Parameters
+        ----------
+        keys
+            Arm and split of each file of scores.
+        runs, units
+            Files in the order of `keys`; none where nothing is to be compared.
+        shortcuts, shortcut_runs, shortcut_units
+            Files for each split, in one order.
+
+        Raises
+        ------
+        InputError
+            Where numbers of files do not match, or a file lacks a column.
+        """
+        _check_as_many("runs", runs, "scores", keys)
+        _check_as_many("units", units, "scores", keys)
+        _check_as_many("shortcut-runs", shortcut_runs, "shortcuts", shortcuts)
+        _check_as_many("shortcut-units", shortcut_units, "shortcuts", shortcuts)
+        all_runs = {}
+        for key, path in zip(keys, runs, strict=False):
+            all_runs[key] = next(iter(_read_runs(path).values()), Runs.of([]))
+        all_units = dict(zip(keys, units, strict=False))
+        summaries = []
+        for i, path in enumerate(shortcuts):
+            summary = _read_csv(path, ("arm", "split", "set", "statistic", "value", "low", "high"))
+            summary["class"] = summary["class"].fillna("") if "class" in summary else ""
+            summaries.append(summary)
+            split = str(summary["split"].iloc[0]) if len(summary) else ""
+            if shortcut_runs:
+                of_arms = _read_runs(shortcut_runs[i], "arm")
+                all_runs |= {(name, split): found for name, found in of_arms.items()}
+            if shortcut_units:
+                names = summary["arm"].unique()
+                all_units |= {(str(name), split): shortcut_units[i] for name in names}
+        return cls(all_runs, all_units, pd.concat(summaries) if summaries else pd.DataFrame())
+
+    def units(self, key: Key, name: str) -> Units | None:
+        """Return the scores of an arm on ``test`` or ``cv``, or None where there is no such set.
+
+        None too with more than two classes, which have a score each and no ranking of two.
+
+        Raises
+        ------
+        InputError
+            Where the file is missing or has other columns.
+        """
+        if (key, name) not in self.read_units:
+            self.read_units[key, name] = self._read_units(key, name)
+        return self.read_units[key, name]
+
+    def _read_units(self, key: Key, name: str) -> Units | None:
+        if key not in self.unit_files:
+            return None
+        columns = ["unit", "label", "score"]
+        if name == "cv":
+            columns = ["unit", "label", "score_seed_"]
+        table = self._table_of(key, name, columns)
+        seeds = [c for c in table.column_names if c.startswith("score")]
+        if not len(table) or not seeds:
+            return None
+        scores = np.stack([table[c].to_numpy().astype(np.float64) for c in seeds])
+        return Units(table["unit"], table["label"].to_numpy().astype(np.int64), scores)
+
+    def patients(self, key: Key, name: str) -> npt.NDArray[np.int64]:
+        """Return the patients of `units`, in their order, as integers of shape (n,)."""
+        column = self._table_of(key, name, ["patient"])["patient"]
+        codes = column.combine_chunks().dictionary_encode().indices
+        return codes.to_numpy(zero_copy_only=False).astype(np.int64)
+
+    def _table_of(self, key: Key, name: str, columns: Sequence[str]) -> pa.Table:
+        """Return the rows of a set; a column name that ends in _ stands for all that begin so."""
+        path = self.unit_files[key]
+        is_shortcut = key[0].startswith(SHORTCUT_PREFIX)
+        try:
+            file = pa.parquet.ParquetFile(path)
+            there = file.schema_arrow.names
+            for column in ("unit", "patient", "label"):
+                there.index(column)
+            chosen = [c for c in there if c in columns or c.startswith(_prefixes(columns))]
+            selecting = ["set", "arm"] if is_shortcut else ["set"]
+            # Threads would not pay: the tables are small and many.
+            table = file.read([*selecting, *chosen], use_threads=False)
+            rows = pa.compute.equal(table["set"], name)
+            if is_shortcut:
+                rows = pa.compute.and_(rows, pa.compute.equal(table["arm"], key[0]))
+            return table.filter(rows).select(chosen)
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise InputError(
+                f"{path}: no readable scores of units ({error}). Run the score stage again."
+            ) from None
+
+
+def _prefixes(columns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(column for column in columns if column.endswith("_"))
+
+
+def _check_as_many(name: str, files: Sequence[Path], of: str, others: Sequence[Any]) -> None:
+    if files and len(files) != len(others):
+        raise InputError(
+            f"--{name}: {len(files)} files for {len(others)} of --{of}; give one for each, in the "
+            "same order, or none."
+        )
+
+
+def _read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"class": str})
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no readable CSV ({error}). Run the score stage again.") from None
+    for column in columns:
+        if column not in table:
+            raise InputError(f"{path}: no column {column!r}. Run the score stage again.")
+    return table
+
+
+def _read_runs(path: Path, by: str = "") -> dict[str, Runs]:
+    """Read a file of runs, of one arm or, by the column that names them, of several."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        groups: dict[str, list[dict[str, str]]] = {}
+        for row in rows:
+            groups.setdefault(row[by] if by else "", []).append(row)
+        return {name: Runs.of(part) for name, part in groups.items()}
+    except KeyError as error:
+        raise InputError(f"{path}: no column {error}. Run the score stage again.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: no readable table of runs ({error}). Run the score stage again."
+        ) from None

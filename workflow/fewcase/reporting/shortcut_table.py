@@ -1,0 +1,268 @@
+"""What shortcuts reach beside a study's default arm: under each split, as numbers and a table."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fewcase.reporting.display import LEAKY_NOTE, SIMULATED_NOTE, Cell, DisplayTable, Row
+from fewcase.reporting.performance import Footnotes, cell_text, read_content, records
+from fewcase.reporting.text import plain, shortcut_title, with_interval
+from fewcase.study.errors import InputError
+from fewcase.study.words import SHORTCUT_PREFIX
+
+ARM_TITLE = "the study's default arm"
+CAPTION = (
+    "Each row is a shortcut, with 95\u00a0% intervals; the shaded row is the study's default arm. "
+    "The dashed line at 0.5 is guessing, the dotted one the best shortcut: an arm that is not "
+    "clearly to its right may have learnt no more than the shortcut."
+)
+READING = (
+    "How to read: each shortcut guesses the label from something that is not the patient's "
+    f"condition; {ARM_TITLE}, last under each split, has to beat the best of them, not 0.5."
+)
+LOOKS_AT = {
+    "prior": "nothing at all: everybody gets the share of positives",
+    "file": "how the file was stored: its type, its size, the size of the image",
+    "signal": "how long the recording is and how much of it is missing",
+    "four_features": "lowest and highest baseline, area of accelerations and of decelerations",
+    "pixels": "mean colours, their histogram and the border, not what the image shows",
+    "metadata": "what is known without the recording: site, year, gestational age and the like",
+}
+SIDES = {"cv": ("auc_mean", "auc_pooled"), "test": ("auc_ensemble", "auc_mean")}
+NUMBERS = ("value", "sd", "low", "high", "method", "examples", "positives")
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitTitle:
+    """A split as it is shown.
+
+    Attributes
+    ----------
+    name
+        As in the scores.
+    title
+        One line.
+    leaky
+        Whether it was drawn by image, whatever the patient.
+    default
+        Whether it is the study's own.
+    """
+
+    name: str
+    title: str
+    leaky: bool
+    default: bool
+
+    @property
+    def heading(self) -> str:
+        """The title, which says where the split leaks."""
+        return plain(self.title) + (" (leaky)" if self.leaky else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class ShortcutStudy:
+    """Which splits are shown, and the arm that the shortcuts stand beside."""
+
+    title: str
+    simulated: bool
+    arm: str
+    splits: tuple[SplitTitle, ...]
+
+    @property
+    def leaky(self) -> bool:
+        """Whether all splits are."""
+        return all(split.leaky for split in self.splits)
+
+    def titled(self) -> str:
+        """Return the title; it says where recordings are simulated or all splits leak."""
+        title = plain(self.title)
+        if self.simulated and "simulated" not in title.lower():
+            title += " (simulated)"
+        return title + (" (leaky)" if self.leaky else "")
+
+
+def read_shortcut_study(text: str) -> ShortcutStudy:
+    """Read a study from JSON: title, simulated, arm, splits (name, title, leaky, default).
+
+    Of a split the name alone is required.
+
+    Raises
+    ------
+    InputError
+        Where the text is no JSON, a key is missing or unknown, or there is no split.
+    """
+    values = read_content(text, {"title", "simulated", "arm", "splits"}, set())
+    splits = []
+    for i, split in enumerate(values["splits"]):
+        if not isinstance(split, Mapping) or "name" not in split:
+            raise InputError(
+                f"--content: splits[{i}] is {split!r}; expected an object with a name."
+            )
+        name = str(split["name"])
+        splits.append(
+            SplitTitle(
+                name,
+                str(split.get("title") or name),
+                bool(split.get("leaky", False)),
+                bool(split.get("default", False)),
+            )
+        )
+    if not splits:
+        raise InputError("--content: splits is empty; name at least the study's default split.")
+    return ShortcutStudy(
+        str(values["title"]), bool(values["simulated"]), str(values["arm"]), tuple(splits)
+    )
+
+
+def tabulate_shortcuts(
+    study: ShortcutStudy, shortcuts: pd.DataFrame, arms: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the ROC-AUC of every shortcut, and of the study's arm, under each split.
+
+    Parameters
+    ----------
+    study
+        Which splits and arm.
+    shortcuts, arms
+        Summaries of the shortcuts and of the arm under all splits, see
+        `performance.read_summary`; an arm need not have been scored under every split.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns split, leaky, shortcut (empty for the arm, which comes last under each split), arm,
+        best (yes for the shortcut with the highest AUC in cross-validation), looks_at, and, with
+        the prefixes ``cv_`` and ``test_``, auc, sd, low, high, method, examples, positives. In
+        cross-validation the AUC is the mean over runs, or that of all folds together where there
+        is no mean; on the test set that of the score averaged over runs.
+
+    Raises
+    ------
+    InputError
+        Where a split has no shortcut.
+    """
+    arms = arms[arms["arm"] == study.arm]
+    rows = []
+    for split in study.splits:
+        found = [
+            _row(split, str(arm), part)
+            for arm, part in shortcuts[shortcuts["split"] == split.name].groupby("arm", sort=False)
+        ]
+        if not found:
+            raise InputError(
+                f"shortcuts: no scores under split {split.name!r}; give the shortcuts' scores of "
+                "every split that --content names."
+            )
+        known = [row for row in found if math.isfinite(row["cv_auc"])]
+        if known:
+            max(known, key=lambda row: row["cv_auc"])["best"] = "yes"
+        rows += found
+        of_arm = arms[arms["split"] == split.name]
+        if len(of_arm):
+            rows.append(_row(split, study.arm, of_arm))
+    return pd.DataFrame(rows)
+
+
+def _row(split: SplitTitle, arm: str, part: pd.DataFrame) -> dict[str, Any]:
+    name = arm.removeprefix(SHORTCUT_PREFIX) if arm.startswith(SHORTCUT_PREFIX) else ""
+    row: dict[str, Any] = {
+        "split": split.name,
+        "leaky": "yes" if split.leaky else "no",
+        "shortcut": name,
+        "arm": arm,
+        "best": "no" if name else "",
+        "looks_at": LOOKS_AT.get(name, ""),
+    }
+    for side, statistics in SIDES.items():
+        found = _first_known(part[part["set"] == side], statistics)
+        keys = ["auc" if key == "value" else key for key in NUMBERS]
+        row |= {f"{side}_{new}": found[old] for new, old in zip(keys, NUMBERS, strict=True)}
+    return row
+
+
+def _first_known(rows: pd.DataFrame, statistics: Sequence[str]) -> dict[str, Any]:
+    """Return the first of some statistics that has a value; else the first, with its reason."""
+    overall = {row["statistic"]: row for row in records(rows[rows["class"] == ""])}
+    there = [overall[name] for name in statistics if name in overall]
+    known = [row for row in there if math.isfinite(row["value"])]
+    nothing = dict.fromkeys(NUMBERS, np.nan) | {"method": ""}
+    return next(iter([*known, *there]), nothing)
+
+
+def lay_out_shortcuts(study: ShortcutStudy, table: pd.DataFrame) -> DisplayTable:
+    """Lay out shortcuts (see `tabulate_shortcuts`) for reading."""
+    has_test = bool(table["test_examples"].notna().any())
+    sides = ["cv", "test"] if has_test else ["cv"]
+    titles = {split.name: split.heading for split in study.splits}
+    several = len(study.splits) > 1
+    footnotes = Footnotes()
+    rows, last = [], None
+    for row in records(table):
+        name, leaky = row["shortcut"], row["leaky"] == "yes"
+        cells = [Cell(titles[row["split"]])] if several else []
+        cells.append(Cell(shortcut_title(name) if name else ARM_TITLE))
+        for side in sides:
+            cells.append(
+                Cell(_auc_text(row, side, footnotes), side == "cv" and row["best"] == "yes")
+            )
+        rows.append(Row(tuple(cells), leaky, last is not None and row["split"] != last))
+        last = row["split"]
+    headings = {"cv": "CV AUC [95\u00a0%]", "test": "Test AUC [95\u00a0%]"}
+    words = ["Split", "Shortcut"] if several else ["Shortcut"]
+    notes = [*_notes(study, table), *footnotes.notes]
+    return DisplayTable(
+        study.titled(),
+        (*words, *(headings[side] for side in sides)),
+        tuple(rows),
+        READING,
+        tuple(notes),
+        words=len(words),
+        leaky=study.leaky,
+    )
+
+
+def _auc_text(row: Mapping[str, Any], side: str, footnotes: Footnotes) -> str:
+    numbers = {key: row[f"{side}_{key}"] for key in ("low", "high", "method")}
+    return cell_text({"statistic": "auc", "value": row[f"{side}_auc"], **numbers}, footnotes)
+
+
+def _notes(study: ShortcutStudy, table: pd.DataFrame) -> list[str]:
+    known = table.drop_duplicates("shortcut")
+    told = [
+        f"{shortcut_title(r['shortcut'])}: {r['looks_at']}" for r in records(known) if r["looks_at"]
+    ]
+    notes = [f"What they look at. {'; '.join(told)}."] if told else []
+    for split in study.splits:
+        notes += _note_of_best(split, table, several=len(study.splits) > 1)
+    notes.append(
+        "A shortcut far above 0.5 means that labels may be guessed in part from how, where or "
+        "when a recording was made; what a model has learnt is then only what it adds to that."
+    )
+    if "four_features" in set(table["shortcut"]):
+        notes.append("The four CTG features are no artefact: they are the simple clinical rival.")
+    arms = table.loc[table["shortcut"] == "", "arm"]
+    if len(arms):
+        notes.append(f"Default arm: {plain(arms.iloc[0])}. Bold: the best shortcut of a split.")
+    notes += [SIMULATED_NOTE] if study.simulated else []
+    return notes + ([LEAKY_NOTE] if any(split.leaky for split in study.splits) else [])
+
+
+def _note_of_best(split: SplitTitle, table: pd.DataFrame, several: bool) -> list[str]:
+    best = table[(table["split"] == split.name) & (table["best"] == "yes")]
+    if best.empty:
+        return []
+    row = best.iloc[0]
+    where = f" under {plain(split.title)}" if several else ""
+    text = (
+        f"Best shortcut{where}: {shortcut_title(row['shortcut'])}, "
+        f"{with_interval(row['cv_auc'], row['cv_low'], row['cv_high'])} in cross-validation"
+    )
+    if math.isfinite(row["cv_low"]):
+        text += ", above chance" if row["cv_low"] > 0.5 else ", not shown to be above chance"
+    return [text + "."]

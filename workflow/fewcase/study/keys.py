@@ -1,0 +1,107 @@
+"""The keys of a study file: at its top, of its experiments, and of its default split."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from fewcase.study.fields import setting
+from fewcase.study.settings import ImageOptions, SignalOptions, TrainingOptions
+from fewcase.study.words import DUPLICATE_POLICIES, LAYOUTS, UNITS
+
+
+@dataclasses.dataclass(frozen=True)
+class Subgroup:
+    """Groups of records by one of their columns: its words, or its numbers between edges."""
+
+    column: str = setting(help="Column of the record, such as gestational_weeks.")
+    edges: tuple[float, ...] = setting(
+        (), help="Numbers that divide it; an edge belongs to the group above. Empty for words."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentKeys:
+    """The keys of an experiment, as a study file writes them."""
+
+    title: str = setting("", help="Heading of the table and figure.")
+    layout: str = setting("grid", choices=LAYOUTS, help="Form of the table and figure.")
+    vary: dict[str, Any] = setting(
+        {}, help="Lists of values by factor; every combination is an arm."
+    )
+    fix: dict[str, Any] = setting(
+        {}, help="Factors that differ from the study's recipe in all arms."
+    )
+    also: tuple[dict[str, Any], ...] = setting((), help="Further arms, each a mapping of factors.")
+    reference: dict[str, Any] | None = setting(
+        None,
+        help="Factors of the arm that the others are compared with; null: the study's default arm, "
+        "or the first of a split that has it not.",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class DefaultSplit:
+    """The split that arms use where an experiment does not vary it."""
+
+    target: str | None = setting(None, help="Which target; null where there is one.")
+    scheme: str = setting(
+        "patient", choices=("patient", "image"), help="patient, or image (leaky)."
+    )
+    hold_out: str = setting("none", help="Which entry of hold_out is test only.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyKeys:
+    """The keys at the top of a study file."""
+
+    study: str = setting(help="Name of the study: a folder under results/.")
+    title: str = setting("", help="Title of the report.")
+    preset: str = setting("smoke", help="Which of the presets to run.")
+    data: str | None = setting(None, help="Folder of the raw data.")
+    seeds: tuple[int, ...] = setting((0, 1, 2), help="Seeds; each makes its own splits.")
+    folds: int = setting(10, help="Folds of cross-validation.")
+    inner_folds: int = setting(
+        10, minimum=0, help="Parts of a training fold; one is kept for early stopping. 0: none."
+    )
+    selection_folds: int = setting(
+        1,
+        minimum=1,
+        help="Inner parts by which the winner of an experiment is chosen for its nested value. 1 "
+        "takes the part that every run keeps for early stopping; more train every arm again.",
+    )
+    unit: str = setting("example", choices=UNITS, help="What a score is averaged over.")
+    cohorts: dict[str, dict[str, Any]] = setting(help="Sets of records by name.")
+    targets: dict[str, dict[str, Any]] = setting(help="Rules that make a label from outcomes.")
+    hold_out: dict[str, tuple[dict[str, Any], ...]] = setting(
+        {}, help="Named lists of sites and periods that are test only."
+    )
+    split: DefaultSplit = setting(DefaultSplit(), help="The split that arms use unless varied.")
+    duplicates: str = setting(
+        "group",
+        choices=DUPLICATE_POLICIES,
+        help="What is done with copies under other names: group keeps them on one side of every "
+        "split, drop keeps one of them, fail stops, ignore leaks.",
+    )
+    shortcuts: tuple[str, ...] | None = setting(
+        None, help="Shortcut baselines beside every model; null: all of them."
+    )
+    metadata: tuple[str, ...] | None = setting(
+        None,
+        help="Columns of a record that the shortcut `metadata` looks at; null: site, year, "
+        "maternal_age and gestational_weeks, as far as they are known.",
+    )
+    subgroups: dict[str, Subgroup] = setting(
+        {}, help="Groups of records for which performance is reported apart."
+    )
+    signal: SignalOptions = setting(SignalOptions(), help="Windows, cleaning and filtering.")
+    images: ImageOptions = setting(ImageOptions(), help="Drawing.")
+    training: TrainingOptions = setting(TrainingOptions(), help="How training runs.")
+    recipe: dict[str, Any] = setting({}, help="The study's default arm.")
+    experiments: dict[str, dict[str, Any]] = setting(help="Tables and figures.")
+    paper: str | None = setting(
+        None,
+        help="YAML of a paper's settings and numbers, for the reproduction sheet and beside ours "
+        "in the tables of experiments that the paper has.",
+    )
+    presets: dict[str, dict[str, Any]] = setting({}, help="Overrides by preset.")

@@ -1,0 +1,62 @@
+"""Make the tables and the figure of how one arm does beyond its ROC-AUC."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from fewcase.data import stage
+from fewcase.data.files import atomic_path
+from fewcase.reporting.display import write_tables
+from fewcase.reporting.figures import save
+from fewcase.reporting.performance import (
+    caption_of,
+    lay_out_performance,
+    read_subject,
+    read_summary,
+    tabulate_performance,
+)
+from fewcase.reporting.performance_curves import (
+    best_shortcut,
+    pictures,
+    read_curves,
+    read_units,
+)
+from fewcase.reporting.performance_figures import draw_performance
+
+
+def main(options: argparse.Namespace) -> None:
+    subject = read_subject(options.content)
+    summary = read_summary(options.scores)
+    numbers = tabulate_performance(subject, summary)
+    tables = lay_out_performance(subject, numbers)
+    with atomic_path(options.csv) as temporary:
+        numbers.to_csv(temporary, index=False, lineterminator="\n")
+    units, classes = read_units(options.units)
+    shown = pictures(summary, read_curves(options.curves), units, classes)
+    rival = None
+    if shown and options.shortcuts is not None and options.shortcut_units is not None:
+        of_shortcuts = read_summary(options.shortcuts), read_units(options.shortcut_units)[0]
+        rival = best_shortcut(subject.split, *of_shortcuts, thresholds=shown[0].decision["x"])
+    caption = caption_of(subject)
+    write_tables(tables, caption, md=options.md, tex=options.tex, display=options.display)
+    save(draw_performance(subject, shown, rival), options.svg, options.png)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--content",
+        required=True,
+        metavar="JSON",
+        help="title, simulated, arm, split, leaky and, optionally, classes (names, label 0 first)",
+    )
+    parser.add_argument("--scores", type=Path, required=True, help="CSV of the arm's scores")
+    parser.add_argument("--curves", type=Path, required=True, help="CSV of the arm's curves")
+    parser.add_argument("--units", type=Path, required=True, help="scores of the arm's units")
+    parser.add_argument("--shortcuts", type=Path, help="CSV of the shortcuts under the same split")
+    parser.add_argument("--shortcut-units", type=Path, help="scores of the shortcuts' units")
+    for name in ("csv", "md", "tex", "display", "svg", "png"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    sys.exit(stage.run(main, parser))
