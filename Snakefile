@@ -49,8 +49,10 @@ rule all_splits:
 rule all_runs:
     input:
         get_all_predictions(),
+        get_all_certificates(),
 
 
 rule all_scores:
     input:
         get_all_scores(),
+        get_all_certificates(),

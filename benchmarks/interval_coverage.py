@@ -44,8 +44,10 @@ def main() -> None:
             for known in (True, False)
         ),
         *simulated.bootstrapped_measures(chosen.replicates),
+        simulated.brier(0.8),
+        simulated.slope(0.8),
         simulated.resampled(),
-        simulated.resampled(0.0),
+        simulated.resampled(corrected=False),
     ]
     print(f"{chosen.sets} data sets each; the intervals promise 95 %\n")
     print("| | truth held |")

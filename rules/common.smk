@@ -329,16 +329,25 @@ def get_records(wildcards):
     return f"{ROOT}/cohorts/{study.cohort_of(split)}/recordings/records.parquet"
 
 
-def get_certificate(wildcards):
-    """Return the proof that a split leaks nothing, without which nothing is trained under it."""
-    return f"{ROOT}/splits/{wildcards.split}/certificate-seed-{wildcards.seed}.json"
-
-
 def get_certificates(wildcards):
-    """Return the proofs that a split leaks nothing, one per seed."""
-    split = getattr(wildcards, "split", study.default_arm.split)
-    folder = f"{ROOT}/splits/{split}"
-    return [f"{folder}/certificate-seed-{seed}.json" for seed in study.seeds]
+    """Return the proofs that a job's splits leak nothing: an experiment's, or the default one."""
+    if hasattr(wildcards, "experiment"):
+        return certificates_of(get_experiment_splits(wildcards))
+    return certificates_of([study.default_arm.split])
+
+
+def get_compared_certificates(wildcards):
+    """Return the same of every split under which the study's default arm runs."""
+    return certificates_of(get_compared_splits())
+
+
+def certificates_of(splits):
+    """Return the certificate of each of some splits and seeds."""
+    return [
+        f"{ROOT}/splits/{split}/certificate-seed-{seed}.json"
+        for split in splits
+        for seed in study.seeds
+    ]
 
 
 def get_pixels(wildcards):
@@ -676,6 +685,12 @@ def get_checklist(wildcards):
     return f"workflow/checklists/{wildcards.checklist}.yaml"
 
 
+def get_checklist_digest(wildcards):
+    """Return a hash of those items."""
+    content = (WORKFLOW.parent / get_checklist(wildcards)).read_bytes()
+    return hashlib.sha256(content).hexdigest()
+
+
 def get_experiment_tables():
     """Return the tables of the experiments and of what selection adds to them."""
     return [
@@ -745,13 +760,10 @@ def get_report_content(wildcards):
             "title": study.title,
             "preset": study.preset,
             "simulated": is_simulated(),
-            "leaky": any(
-                study.splits[split].scheme == "image" for _, split in study.runs
-            ),
             "experiments": list(study.experiments),
             "cohorts": {name: cohort.source for name, cohort in study.cohorts.items()},
             "split": study.default_arm.split,
-            "runs": len(study.runs) * len(study.seeds) * study.folds,
+            "runs": len(get_all_predictions()),
         }
     )
 
@@ -806,12 +818,7 @@ def get_report_figures():
 
 def get_all_certificates():
     """Return the certificate of every split in use and seed."""
-    splits = dict.fromkeys(split for _, split in study.runs)
-    return [
-        f"{ROOT}/splits/{split}/certificate-seed-{seed}.json"
-        for split in splits
-        for seed in study.seeds
-    ]
+    return certificates_of(dict.fromkeys(split for _, split in study.runs))
 
 
 def get_figures():

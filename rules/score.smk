@@ -57,7 +57,6 @@ rule fit_shortcuts:
         record_digests=get_record_digests,
         splits=get_splits,
         samples=get_default_samples,
-        certificates=ancient(get_certificates),
         features=get_features,
         pixels=get_pixels,
         quality=ancient(get_quality),

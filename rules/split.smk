@@ -96,6 +96,7 @@ rule find_duplicates:
         "results/{study}/{preset}/logs/find_duplicates/{cohort}.log",
     benchmark:
         "results/{study}/{preset}/benchmarks/find_duplicates/{cohort}.tsv"
+    priority: 10
     conda:
         "../envs/data.yaml"
     threads: 1
@@ -120,6 +121,7 @@ rule split:
         "results/{study}/{preset}/logs/split/{split}/seed-{seed}.log",
     benchmark:
         "results/{study}/{preset}/benchmarks/split/{split}/seed-{seed}.tsv"
+    priority: 10
     conda:
         "../envs/data.yaml"
     threads: 1
@@ -145,6 +147,7 @@ rule sample:
         "results/{study}/{preset}/logs/sample/{split}/{sampling}/seed-{seed}{left_out}.log",
     benchmark:
         "results/{study}/{preset}/benchmarks/sample/{split}/{sampling}/seed-{seed}{left_out}.tsv"
+    priority: 10
     conda:
         "../envs/data.yaml"
     threads: 1
@@ -161,10 +164,14 @@ rule sample:
         " --out {output.sample:q} > {log:q} 2>&1"
 
 
+# Nothing that is trained waits for a certificate, but every table does: were it an input of
+# trainings, a new certificate would train all again, and as an `ancient` one it hides changes of
+# other inputs from Snakemake 9. It goes first instead, and a leak stops the study.
 rule certify:
     input:
         label_digests=get_example_digests,
         signal_digests=get_signal_digests,
+        record_digests=get_record_digests,
         split="results/{study}/{preset}/splits/{split}/seed-{seed}.parquet",
         samples=get_samples_of_split,
         duplicates=get_duplicates,
@@ -175,6 +182,7 @@ rule certify:
         "results/{study}/{preset}/logs/certify/{split}/seed-{seed}.log",
     benchmark:
         "results/{study}/{preset}/benchmarks/certify/{split}/seed-{seed}.tsv"
+    priority: 10
     conda:
         "../envs/data.yaml"
     threads: 1

@@ -11,6 +11,7 @@ rule tabulate:
         shortcuts=get_experiment_shortcuts,
         shortcut_runs=get_experiment_shortcut_runs,
         shortcut_units=get_experiment_shortcut_units,
+        certificates=get_certificates,
     output:
         csv=report(
             "results/{study}/{preset}/tables/{experiment}.csv",
@@ -48,7 +49,7 @@ rule tabulate:
         "python workflow/tabulate_experiment.py --experiment {params.experiment:q}"
         " --scores {input.scores:q} --runs {input.runs:q} --units {input.units:q}"
         " --shortcuts {input.shortcuts:q} --shortcut-runs {input.shortcut_runs:q}"
-        " --shortcut-units {input.shortcut_units:q}"
+        " --shortcut-units {input.shortcut_units:q} --certificates {input.certificates:q}"
         " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
         " --display {output.display:q}"
         " --measures {output.measures:q} --selection {output.selection:q}"
@@ -103,6 +104,7 @@ rule tabulate_performance:
         units=default_score("-units.parquet"),
         shortcuts=get_default_shortcuts,
         shortcut_units=get_default_shortcut_units,
+        certificates=get_certificates,
     output:
         csv=report(
             "results/{study}/{preset}/tables/performance.csv",
@@ -141,7 +143,7 @@ rule tabulate_performance:
     shell:
         "python workflow/tabulate_performance.py --content {params.content:q}"
         " --scores {input.scores:q} --curves {input.curves:q} --units {input.units:q}"
-        " {params.shortcuts} --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
+        " {params.shortcuts} --certificates {input.certificates:q} --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
         " --display {output.display:q}"
         " --svg {output.svg:q} --png {output.png:q} > {log:q} 2>&1"
 
@@ -152,6 +154,7 @@ rule tabulate_shortcuts:
         signal_digests=get_signal_digests,
         scores=get_compared_scores,
         shortcuts=get_compared_shortcuts,
+        certificates=get_compared_certificates,
     output:
         csv=report(
             "results/{study}/{preset}/tables/shortcuts.csv",
@@ -185,6 +188,7 @@ rule tabulate_shortcuts:
     shell:
         "python workflow/tabulate_shortcuts.py --content {params.content:q}"
         " --scores {input.scores:q} --shortcuts {input.shortcuts:q}"
+        " --certificates {input.certificates:q}"
         " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
         " --display {output.display:q}"
         " --svg {output.svg:q} --png {output.png:q} > {log:q} 2>&1"
@@ -293,7 +297,7 @@ rule tabulate_checklist:
     input:
         label_digests=get_example_digests,
         signal_digests=get_signal_digests,
-        checklist=get_checklist,
+        record_digests=get_record_digests,
         study="results/{study}/{preset}/study.json",
         arms="results/{study}/{preset}/arms.csv",
         flow=get_default_account,
@@ -324,9 +328,11 @@ rule tabulate_checklist:
         mem_mb=memory(2000),
         runtime=minutes(30),
     params:
+        checklist=get_checklist,
+        content=get_checklist_digest,
         code=code_of("tabulate_checklists.py"),
     shell:
-        "python workflow/tabulate_checklists.py --checklist {input.checklist:q}"
+        "python workflow/tabulate_checklists.py --checklist {params.checklist:q}"
         " --study {input.study:q} --arms {input.arms:q} --flow {input.flow:q}"
         " --flow-figure {input.flow_figure:q} --records {input.records:q}"
         " --certificates {input.certificates:q} --scores {input.scores:q}"

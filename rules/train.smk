@@ -7,7 +7,6 @@ rule train:
         signal_digests=get_signal_digests,
         split="results/{study}/{preset}/splits/{split}/seed-{seed}.parquet",
         sample=get_sample,
-        certificate=ancient(get_certificate),
         digests=get_image_digests,
         images=ancient(get_images),
     output:
@@ -56,7 +55,6 @@ rule fit:
         signal_digests=get_signal_digests,
         split="results/{study}/{preset}/splits/{split}/seed-{seed}.parquet",
         sample=get_sample,
-        certificate=ancient(get_certificate),
         features=get_features,
     output:
         weights="results/{study}/{preset}/runs/{arm}/{split}/seed-{seed}/fold-{fold}/weights.safetensors",

@@ -195,9 +195,28 @@ class Arms:
                 units = pd.concat([pd.read_parquet(paths["units"]), units])
         summary.to_csv(paths["scores"], index=False)
         runs.to_csv(paths["runs"], index=False)
-        facts = json.dumps({"classes": 2, "test_to_train": 1 / (FOLDS - 1)})
+        facts = json.dumps({"classes": 2})
         write_table(paths["units"], units, {"fewcase": facts})
         self.files[name] = paths
+
+
+def write_certificate(folder: Path, split: str, status: str, seed: int = 0) -> Path:
+    """Write the certificate of a patient-level split whose copies, or patients, are so."""
+    kind = "patients" if status == "unknown" else "exact duplicates"
+    check = {"name": kind, "status": status, "compared": 9, "shared": 1, "detail": ""}
+    content = {
+        "split": split,
+        "seed": seed,
+        "scheme": "patient",
+        "duplicates": "ignore",
+        "status": status,
+        "checks": [check],
+        **{key: [] for key in ("folds", "notes")},
+        **{key: {} for key in ("test", "sites", "excluded")},
+    }
+    path = folder / f"certificate-{split}-{seed}.json"
+    path.write_text(json.dumps(content))
+    return path
 
 
 def run_row(

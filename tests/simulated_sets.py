@@ -16,11 +16,17 @@ from scipy.stats import norm
 
 from fewcase.runtime.ranking import roc_auc
 from fewcase.statistics.bootstrap import Statistic, bca
+from fewcase.statistics.calibration import calibration_slope, estimate_brier
 from fewcase.statistics.comparisons import compare_aucs
-from fewcase.statistics.intervals import estimate_auc, mean_over_folds, wilson
+from fewcase.statistics.intervals import (
+    Estimate,
+    estimate_auc,
+    mean_over_folds,
+    ratio_to_training,
+    wilson,
+)
 from fewcase.statistics.metrics import (
     weighted_average_precision,
-    weighted_brier,
     weighted_sensitivity_at_specificity,
 )
 
@@ -146,24 +152,24 @@ def proportion(share: float, correlation: float, known: bool = True) -> Scenario
     return Scenario(name, share, interval)
 
 
+def calibrated(scores: np.ndarray, distance: float) -> np.ndarray:
+    """Return the probability of a positive, of two normal classes so far apart."""
+    return expit(distance * (scores - distance / 2) + math.log(POSITIVES / NEGATIVES))
+
+
 def bootstrapped(name: str, statistic: Statistic, auc: float, replicates: int) -> Scenario:
     """A statistic of probabilities, with its BCa interval.
 
     The truth is its value on two million examples with the same share of positives.
     """
     distance = separation(auc)
-
-    def probabilities(scores: np.ndarray) -> np.ndarray:
-        # Calibrated for these two normal classes.
-        return expit(distance * (scores - distance / 2) + math.log(POSITIVES / NEGATIVES))
-
     random = np.random.default_rng(1)
     many = np.repeat(LABELS, 2600)
-    whole = probabilities(random.normal(size=many.size) + distance * many)
+    whole = calibrated(random.normal(size=many.size) + distance * many, distance)
     truth = float(statistic(whole, many, np.ones((1, many.size)))[0])
 
     def interval(random: np.random.Generator) -> Interval:
-        scores = probabilities(random.normal(size=LABELS.size) + distance * LABELS)
+        scores = calibrated(random.normal(size=LABELS.size) + distance * LABELS, distance)
         found = bca(
             statistic, scores, LABELS, replicates=replicates, seed=int(random.integers(2**32))
         )
@@ -177,32 +183,67 @@ def bootstrapped_measures(replicates: int) -> list[Scenario]:
     return [
         bootstrapped("average precision", weighted_average_precision, 0.65, replicates),
         bootstrapped("average precision", weighted_average_precision, 0.8, replicates),
-        bootstrapped("Brier score", weighted_brier, 0.8, replicates),
         bootstrapped(
             "sensitivity at 90 % specificity", weighted_sensitivity_at_specificity, 0.8, replicates
         ),
     ]
 
 
+def predicted(name: str, truth: float, estimate: Callable[..., Estimate], auc: float) -> Scenario:
+    """A measure of calibrated probabilities; sets have 40 positives on the average, by chance."""
+    distance = separation(auc)
+
+    def interval(random: np.random.Generator) -> Interval:
+        labels = (random.random(LABELS.size) < POSITIVES / LABELS.size).astype(int)
+        scores = random.normal(size=labels.size) + distance * labels
+        found = estimate(calibrated(scores, distance), labels)
+        return found.low, found.high
+
+    return Scenario(f"{name}, AUC {auc}", truth, interval)
+
+
+def brier(auc: float) -> Scenario:
+    """The Brier score as it is reported, with its bootstrap of 2,000."""
+    distance, share = separation(auc), POSITIVES / LABELS.size
+    grid = np.linspace(-10, 10 + distance, 20_001)
+    density = share * norm.pdf(grid - distance) + (1 - share) * norm.pdf(grid)
+    chance = calibrated(grid, distance)
+    truth = float(np.sum(density * chance * (1 - chance)) * (grid[1] - grid[0]))
+
+    def estimate(probabilities: np.ndarray, labels: np.ndarray) -> Estimate:
+        return estimate_brier((probabilities - labels) ** 2)
+
+    return predicted("Brier score", truth, estimate, auc)
+
+
+def slope(auc: float) -> Scenario:
+    """The slope of logistic recalibration."""
+    return predicted("calibration slope", 1.0, calibration_slope, auc)
+
+
 def cross_validated_aucs(
-    random: np.random.Generator, repeats: int = 3, folds: int = 5
+    random: np.random.Generator, repeats: int = 3, folds: int = 5, parts: int = 5
 ) -> list[float]:
-    """Return the AUCs of a linear model over repeats × folds of one set of 200 examples."""
+    """Return the AUCs of a linear model over repeats × folds of one set of 200 examples.
+
+    Of the other folds, one of `parts` is left out of the training, as for early stopping.
+    """
     labels = np.arange(200) % 4 == 0
     features = random.normal(size=(200, 6))
     features[:, 0] += 0.8 * labels
     found = []
     for _ in range(repeats):
-        # Every fold has as many positives as the others.
-        fold = np.empty(200, int)
+        # Every fold and every inner part has as many positives as the others.
+        fold, inner = np.empty((2, 200), int)
         for of_class in (labels, ~labels):
             rows = random.permutation(np.flatnonzero(of_class))
-            fold[rows] = np.arange(rows.size) % folds
+            fold[rows], inner[rows] = np.arange(rows.size) % folds, np.arange(rows.size) // folds
         for left_out in range(folds):
-            inside = fold != left_out
+            validated = fold == left_out
+            inside = ~validated & (inner % parts > 0)
             design = np.c_[features[inside], np.ones(inside.sum())]
             weights = np.linalg.solve(design.T @ design, design.T @ labels[inside])
-            found.append(roc_auc(features[~inside] @ weights[:-1], labels[~inside]))
+            found.append(roc_auc(features[validated] @ weights[:-1], labels[validated]))
     return found
 
 
@@ -213,12 +254,14 @@ def expected_auc_over_folds() -> float:
     return float(np.mean([cross_validated_aucs(random) for _ in range(500)]))
 
 
-def resampled(test_to_train: float = 1 / 4) -> Scenario:
-    """Mean AUC over 3 × 5 folds of fresh data sets; with a ratio of 0 the plain t interval."""
+def resampled(corrected: bool = True) -> Scenario:
+    """Mean AUC over 3 × 5 folds of fresh data sets, by the corrected t or the plain t interval."""
+    runs = [(seed, fold) for seed in range(3) for fold in range(5)]
+    ratio = ratio_to_training(dict.fromkeys(runs, 40), dict.fromkeys(runs, 32)) if corrected else 0
 
     def interval(random: np.random.Generator) -> Interval:
-        found = mean_over_folds(cross_validated_aucs(random), test_to_train)
+        found = mean_over_folds(cross_validated_aucs(random), ratio)
         return found.low, found.high
 
-    method = "corrected resampled t" if test_to_train else "plain t"
+    method = "corrected resampled t" if corrected else "plain t"
     return Scenario(f"mean AUC over 3 × 5 folds, {method}", expected_auc_over_folds(), interval)

@@ -139,7 +139,10 @@ def write_recordings(folder: Path) -> None:
     for i in range(RECORDINGS):
         positive = i % 3 == 0
         samples = 4 * 60 * (32 if i < RECORDINGS - 1 else 4)
-        wave = 12 * np.sin(np.arange(samples) / (150 if positive else 60))
+        # Many random waves: recordings of one shape would be taken for copies, and rightly.
+        periods = (600 if positive else 250) * random.uniform(0.3, 3, 12)
+        phases = random.uniform(0, 2 * np.pi, 12)
+        wave = 4 * np.sin(np.arange(samples)[:, None] / periods + phases).sum(axis=1)
         fhr = 140 + wave + random.normal(0, 2, samples)
         uc = 30 + 25 * np.sin(np.arange(samples) / 200) ** 2
         file = "broken.npy" if i == 1 else f"r{i:02}.npy"

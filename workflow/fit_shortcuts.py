@@ -26,7 +26,7 @@ parser.add_argument("--quality", type=Path, help="what is missing in each window
 parser.add_argument("--features", type=Path, help="features of each window")
 parser.add_argument("--pixels", type=Path, help="pixel statistics of each image")
 parser.add_argument("--shortcuts", type=json.loads, default=None, help="names, JSON; null: all")
-parser.add_argument("--metadata", type=json.loads, default=None, help="columns of records, JSON")
+parser.add_argument("--metadata", type=json.loads, required=True, help="columns of records, JSON")
 parser.add_argument("--split-name", required=True)
 parser.add_argument("--unit", choices=UNITS, default="example")
 for output in ("summary", "runs-out", "units-out"):

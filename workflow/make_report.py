@@ -13,8 +13,7 @@ from fewcase.reporting.report import ReportFiles, make_report
 from fewcase.study.errors import InputError
 
 CONTENT = (
-    "study, title, preset, simulated, leaky, experiments (names), cohorts (source by name), split, "
-    "runs"
+    "study, title, preset, simulated, experiments (names), cohorts (source by name), split, runs"
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fewcase.data import stage
 from fewcase.data.files import atomic_path
+from fewcase.reporting.certificate_table import read_standings
 from fewcase.reporting.display import write_tables
 from fewcase.reporting.evidence import Evidence
 from fewcase.reporting.experiments import Scores, read_experiment, tabulate
@@ -18,7 +19,8 @@ from fewcase.reporting.tables import caption_of, lay_out
 
 
 def main(options: argparse.Namespace) -> None:
-    experiment = read_experiment(options.experiment)
+    standings = read_standings(options.certificates)
+    experiment = read_experiment(options.experiment).certified(standings)
     scores = Scores.read(options.scores)
     evidence = Evidence.read(
         scores.files,
@@ -66,6 +68,13 @@ if __name__ == "__main__":
         ("shortcut-units", "parquet of their units, in the order of --shortcuts"),
     ]:
         parser.add_argument(f"--{name}", type=Path, nargs="*", default=[], help=text)
+    parser.add_argument(
+        "--certificates",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="certificates of every split and seed, which say what leaks",
+    )
     for name in ("csv", "md", "tex", "display", "svg", "png", "measures", "selection"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     sys.exit(stage.run(main, parser))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fewcase.data import stage
 from fewcase.data.files import atomic_path
+from fewcase.reporting.certificate_table import read_standings
 from fewcase.reporting.display import write_tables
 from fewcase.reporting.figures import save
 from fewcase.reporting.performance import (
@@ -27,7 +28,8 @@ from fewcase.reporting.performance_figures import draw_performance
 
 
 def main(options: argparse.Namespace) -> None:
-    subject = read_subject(options.content)
+    standings = read_standings(options.certificates)
+    subject = read_subject(options.content).certified(standings)
     summary = read_summary(options.scores)
     numbers = tabulate_performance(subject, summary)
     tables = lay_out_performance(subject, numbers)
@@ -57,6 +59,13 @@ if __name__ == "__main__":
     parser.add_argument("--units", type=Path, required=True, help="scores of the arm's units")
     parser.add_argument("--shortcuts", type=Path, help="CSV of the shortcuts under the same split")
     parser.add_argument("--shortcut-units", type=Path, help="scores of the shortcuts' units")
+    parser.add_argument(
+        "--certificates",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="certificates of the split, which say whether it leaks",
+    )
     for name in ("csv", "md", "tex", "display", "svg", "png"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     sys.exit(stage.run(main, parser))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from fewcase.data import stage
 from fewcase.data.files import atomic_path
+from fewcase.reporting.certificate_table import read_standings
 from fewcase.reporting.display import write_tables
 from fewcase.reporting.figures import save
 from fewcase.reporting.performance import read_summary
@@ -23,7 +24,8 @@ from fewcase.reporting.shortcut_table import (
 
 
 def main(options: argparse.Namespace) -> None:
-    study = read_shortcut_study(options.content)
+    standings = read_standings(options.certificates)
+    study = read_shortcut_study(options.content).certified(standings)
     shortcuts = pd.concat([read_summary(path) for path in options.shortcuts], ignore_index=True)
     arms = pd.concat([read_summary(path) for path in options.scores], ignore_index=True)
     numbers = tabulate_shortcuts(study, shortcuts, arms)
@@ -47,6 +49,13 @@ if __name__ == "__main__":
     )
     parser.add_argument(
         "--shortcuts", type=Path, nargs="+", required=True, help="CSV of each split's shortcuts"
+    )
+    parser.add_argument(
+        "--certificates",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="certificates of every split and seed, which say what leaks",
     )
     for name in ("csv", "md", "tex", "display", "svg", "png"):
         parser.add_argument(f"--{name}", type=Path, required=True)

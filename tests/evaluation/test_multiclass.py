@@ -12,7 +12,7 @@ from fewcase.evaluation.scores import Scored, score_arm
 from fewcase.statistics.bootstrap import bca
 from fewcase.statistics.calibration import Prevalence
 from fewcase.statistics.intervals import estimate_auc
-from fewcase.statistics.metrics import weighted_auc
+from reference_statistics import weighted_auc
 
 CLASSES = 3
 

@@ -25,8 +25,9 @@ from fewcase.runtime.ranking import roc_auc
 from fewcase.splits.folds import make_split, write_split
 from fewcase.splits.sampling import draw_samples, write_samples
 from fewcase.study.errors import InputError
+from fewcase.study.plan import read_study
 from fewcase.study.splits import SplitOptions
-from fewcase.study.words import SHORTCUTS
+from fewcase.study.words import METADATA_COLUMNS, SHORTCUTS
 from fewcase.training.fit import fit_shortcut
 from fewcase.training.run_data import RunData, gather_run
 
@@ -117,7 +118,7 @@ def test_a_planted_label_is_found_by_its_shortcut_and_by_no_other(plant):
     }
     examples, sources = _tables(plant)
     runs = _runs(examples)
-    for name, columns in gather_columns(SHORTCUTS, examples, sources).items():
+    for name, columns in gather_columns(SHORTCUTS, examples, sources, METADATA_COLUMNS).items():
         table = _predictions(columns, runs)
         auc = roc_auc(table["score_1"], table["label"])
         if name == "prior":
@@ -130,7 +131,7 @@ def test_a_planted_label_is_found_by_its_shortcut_and_by_no_other(plant):
 
 def test_three_classes_are_told_apart_by_a_planted_number():
     examples, sources = _tables("file size", classes=3)
-    columns = gather_columns(["file", "prior"], examples, sources)
+    columns = gather_columns(["file", "prior"], examples, sources, ())
     runs = _runs(examples, bags=2)
     table = _predictions(columns["file"], runs)
     scores = table[["score_0", "score_1", "score_2"]].to_numpy()
@@ -143,7 +144,7 @@ def test_three_classes_are_told_apart_by_a_planted_number():
 def test_the_fit_agrees_with_a_pipeline_of_scikit_learn():
     examples, sources = _tables("nothing")
     sources.records.loc[::7, "maternal_age"] = np.nan
-    columns = gather_columns(["metadata"], examples, sources)["metadata"]
+    columns = gather_columns(["metadata"], examples, sources, METADATA_COLUMNS)["metadata"]
     assert list(columns) == ["site", "year", "maternal_age"]
     split = make_split(examples, OPTIONS, seed=0)
     data = gather_run(split, draw_samples(split, None, 1, seed=0), 0, 1)
@@ -201,7 +202,7 @@ def test_only_the_most_frequent_words_count():
 def test_files_that_are_all_alike_score_one_half():
     examples, sources = _tables("nothing")
     alike = sources.records.assign(file_bytes=7.0, samples=7200)
-    columns = gather_columns(["file"], examples, Sources(alike))["file"]
+    columns = gather_columns(["file"], examples, Sources(alike), ())["file"]
     table = _predictions(columns, _runs(examples))
     assert table["score_1"].nunique() == 1
     assert roc_auc(table["score_1"], table["label"]) == 0.5
@@ -212,7 +213,7 @@ def test_a_shortcut_without_any_column_is_left_out_and_told(caplog):
     unknown = sources.records.drop(columns=["samples", "sampling_hz"])
     unknown = unknown.assign(file_type="", file_bytes=np.nan)
     with caplog.at_level(logging.INFO, "fewcase"):
-        found = gather_columns(SHORTCUTS, examples, Sources(unknown))
+        found = gather_columns(SHORTCUTS, examples, Sources(unknown), METADATA_COLUMNS)
     assert list(found) == ["prior", "metadata"]
     assert "file is left out" in caplog.text
     assert "pixels is left out" in caplog.text
@@ -227,6 +228,29 @@ def test_metadata_are_the_columns_that_were_named():
         gather_columns(["metadata"], examples, sources, ["maternal_agge"])
 
 
+def test_the_column_that_a_label_is_made_from_is_no_metadata_unless_named():
+    """A study of preterm birth, whose weeks are among the columns of other studies."""
+    examples, sources = _tables("nothing")
+    weeks = dict(zip(examples["parent"], np.where(examples["label"] == 1, 33.0, 39.0), strict=True))
+    sources.records["gestational_weeks"] = sources.records["record"].map(weeks)
+    study = {
+        "study": "preterm",
+        "presets": {"smoke": {}},
+        "cohorts": {"ctg": {"source": "simulate_ctg", "hospitals": {"a": {"recordings": 10}}}},
+        "targets": {"preterm": {"rule": "below", "column": "gestational_weeks", "threshold": 37}},
+        "recipe": {"model": "resnet18", "weights": "none"},
+        "experiments": {"e": {"vary": {"augment": ["none"]}}},
+    }
+    runs = _runs(examples)
+    aucs = []
+    for named in (METADATA_COLUMNS, read_study(study).metadata):
+        columns = gather_columns(["metadata"], examples, sources, named)["metadata"]
+        table = _predictions(columns, runs)
+        aucs.append(roc_auc(table["score_1"], table["label"]))
+    assert aucs[0] > 0.99
+    assert 0.35 < aucs[1] < 0.65
+
+
 def test_an_example_that_a_table_lacks_or_repeats_is_refused():
     examples, sources = _tables("nothing")
     records = sources.records
@@ -236,7 +260,7 @@ def test_an_example_that_a_table_lacks_or_repeats_is_refused():
         (pd.concat([records, records[one]]), "is in two lines"),
     ):
         with pytest.raises(InputError, match=f"'recording 3' {problem}"):
-            gather_columns(["file"], examples, Sources(table))
+            gather_columns(["file"], examples, Sources(table), ())
 
 
 def test_pixels_are_measured_as_numpy_does_on_plain_images():
@@ -294,6 +318,7 @@ def _write(folder: Path, examples: pd.DataFrame, sources: Sources) -> list[str]:
         write_table(folder / f"{name}.parquet", getattr(sources, name))
         words[f"--{name}"] = [str(folder / f"{name}.parquet")]
     words |= {"--seeds": ["3", "4"], "--split-name": ["all"]}
+    words["--metadata"] = [json.dumps(METADATA_COLUMNS)]
     for name, kind in (("summary", "csv"), ("runs-out", "csv"), ("units-out", "parquet")):
         words[f"--{name}"] = [str(folder / f"{name}.{kind}")]
     return [word for option, values in words.items() for word in (option, *values)]
@@ -334,12 +359,12 @@ def test_the_stage_writes_what_an_arm_has_without_loading_torch(tmp_path):
     assert units.groupby("arm").size().to_dict() == dict.fromkeys(arms, EXAMPLES)
     assert units[["score", "score_seed_3", "score_seed_4"]].notna().all(axis=None)
     facts = json.loads(table_metadata(tmp_path / "units-out.parquet")["fewcase"])
-    assert facts == {"classes": 2, "test_to_train": pytest.approx(1 / 2)}
+    assert facts == {"classes": 2}
 
 
 def test_three_classes_are_scored():
     examples, sources = _tables("file size", classes=3)
-    columns = gather_columns(["prior", "file", "metadata"], examples, sources)
+    columns = gather_columns(["prior", "file", "metadata"], examples, sources, METADATA_COLUMNS)
     split = make_split(examples, OPTIONS, 0)
     splits = {0: (split, draw_samples(split, None, 1, 0))}
     scored = score_shortcuts(columns, splits, split="all")

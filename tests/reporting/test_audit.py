@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import scipy.stats
 
 from fewcase.data.files import write_table
 from fewcase.reporting.audit import partners
-from fewcase.reporting.display import to_latex, to_markdown
+from fewcase.reporting.certificate_table import Standing
+from fewcase.reporting.display import COPIES_NOTE, LEAKY_NOTE, to_latex, to_markdown
 from fewcase.reporting.experiments import Arm, Experiment, tabulate
 from fewcase.reporting.figures import LEAKY_COLOUR, draw, save
 from fewcase.reporting.tables import caption_of, lay_out
@@ -81,6 +83,50 @@ def test_the_sentence_says_what_the_difference_shows(
     assert shown.reading.startswith("How to read: ")
 
 
+@pytest.mark.parametrize(
+    ("over_runs", "pooled", "sentence"),
+    [
+        ((0.1, 0.3), (-0.3, -0.1), "the two intervals contradict each other"),
+        ((-0.3, -0.1), (0.1, 0.3), "the two intervals contradict each other"),
+        ((0.1, 0.3), None, "higher under image-level folds, by the only interval there is"),
+        (None, (-0.3, -0.1), "lower under image-level folds, by the only interval there is"),
+        (None, (-0.1, 0.1), "no difference shown, as the only interval there is has 0 within"),
+        (None, None, "no interval of the difference"),
+    ],
+)
+def test_the_sentence_counts_the_intervals_that_there_are(
+    tmp_path: Path,
+    over_runs: tuple[float, float] | None,
+    pooled: tuple[float, float] | None,
+    sentence: str,
+) -> None:
+    plan, table, _ = audited(tmp_path, (0.8, 1.4))
+    for name, ends in [("difference", over_runs), ("pooled", pooled)]:
+        for end, value in zip(("low", "high"), ends or (np.nan, np.nan), strict=True):
+            table.loc[1, f"audit_{name}_{end}"] = value
+    assert lay_out(plan, table).notes[0].startswith(f"Found: {sentence}")
+
+
+def test_patient_level_folds_that_ignore_copies_are_red_too(tmp_path: Path) -> None:
+    plan, _, studies = audited(tmp_path, (0.8, 1.4), (0.7, 1.5))
+    standings = {PATIENT: Standing(True, (COPIES_NOTE,)), IMAGE: Standing(True, (LEAKY_NOTE,))}
+    plan = plan.certified(standings)
+    table = tabulate(plan, *read_scored(*studies))
+    assert table["leaky"].tolist() == ["yes"] * 4
+    assert table["audit_partner"].tolist() == ["", PATIENT] * 2
+    shown = lay_out(plan, table)
+    assert shown.leaky
+    assert shown.title == "Audit (leaky)"
+    assert {LEAKY_NOTE, COPIES_NOTE} <= set(shown.notes)
+    for row, mean in zip(shown.rows, table["cv_mean"][::2], strict=True):
+        assert row.cells[1].leaky
+        assert row.cells[1].text.startswith(f"{mean:.3f}")
+        assert row.cells[1].text.endswith("(leaky)")
+    figure = draw(plan, table)
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    assert lines["patient-level folds (leaky)"].get_color() == LEAKY_COLOUR
+
+
 def test_recipes_of_one_verdict_share_a_sentence(tmp_path: Path) -> None:
     plan, table, _ = audited(tmp_path, (0.3, 3.0), (0.4, 3.1), (1.0, 1.0))
     shown = lay_out(plan, table)
@@ -127,14 +173,94 @@ def test_an_arm_without_a_partner_has_dashes(tmp_path: Path) -> None:
     save(draw(plan, table), tmp_path / "x.png")
 
 
-def test_other_recordings_under_the_other_scheme_are_told_apart(tmp_path: Path) -> None:
+def without(path: Path, chosen: Callable[[pd.DataFrame], pd.Series]) -> pd.DataFrame:
+    """Take units out of a file of scores, and return what is left."""
+    units = pd.read_parquet(path)
+    left = units[~chosen(units)]
+    write_table(path, left)
+    return left
+
+
+def difference_on_common(image: pd.DataFrame, patient: pd.DataFrame, name: str) -> float:
+    """Return image-level less patient-level AUC of the units that both have, by their names."""
+    both = image[image["set"] == name].merge(patient[patient["set"] == name], on="unit")
+    scores = [f"score_seed_{s}" for s in range(3)] if name == "cv" else ["score"]
+    aucs = [
+        np.mean([roc_auc(both[f"{score}_{side}"], both["label_x"]) for score in scores])
+        for side in "xy"
+    ]
+    return float(aucs[0] - aucs[1])
+
+
+def test_a_temporal_hold_out_is_compared_on_the_recordings_that_both_sides_scored(
+    tmp_path: Path,
+) -> None:
     plan, _, studies = audited(tmp_path, (0.8, 1.4))
-    path = studies[1].files["m0"]["units"]
-    write_table(path, pd.read_parquet(path).iloc[1:])
+    paths = [study.files["m0"]["units"] for study in (studies[1], studies[0])]
+    # Patients with recordings on both sides of a date are no part of patient-level folds.
+    straddling = {"p3", "p4", "q7"}
+    image, patient = (
+        pd.read_parquet(paths[0]),
+        without(paths[1], lambda units: units["patient"].isin(straddling)),
+    )
+    # The order of the files says nothing.
+    write_table(paths[0], image.sample(frac=1, random_state=0))
+    row = tabulate(plan, *read_scored(*studies)).iloc[1]
+    for kind, name, all_units, left in [("pooled", "cv", 300, 4), ("test", "test", 200, 2)]:
+        expected = difference_on_common(image, patient, name)
+        assert row[f"audit_{kind}"] == pytest.approx(expected)
+        assert row[f"audit_{kind}_common"] == row[f"audit_{kind}_patient"] == all_units - left
+        assert row[f"audit_{kind}_image"] == all_units
+    notes = lay_out(plan, tabulate(plan, *read_scored(*studies))).notes
+    assert any("compared are the 296 that are among both the 300 of image" in n for n in notes)
+    assert any("compared are the 198 that are among both the 200 of image" in n for n in notes)
+    assert not any(note.startswith("No difference") for note in notes)
+
+
+def test_copies_dropped_from_one_side_are_left_out_of_both(tmp_path: Path) -> None:
+    plan, table, studies = audited(tmp_path, (0.8, 1.4))
+    assert not any("not scored on the same units" in note for note in lay_out(plan, table).notes)
+    paths = [study.files["m0"]["units"] for study in (studies[1], studies[0])]
+    image = without(paths[0], lambda units: units["unit"].isin(["u9", "u10"]))
+    patient = without(paths[1], lambda units: units["unit"].isin([f"u{i}" for i in range(9)]))
     table = tabulate(plan, *read_scored(*studies))
-    assert table["audit_pooled_method"].iloc[1] == "undefined: not scored on the same units"
+    row = table.iloc[1]
+    assert row["audit_pooled"] == pytest.approx(difference_on_common(image, patient, "cv"))
+    assert row["audit_pooled_low"] < row["audit_pooled"] < row["audit_pooled_high"]
+    sizes = [row[f"audit_pooled_{side}"] for side in ("common", "image", "patient")]
+    assert sizes == [289, 298, 291]
+    told = "the 289 that are among both the 298 of image-level and the 291 of patient-level folds"
+    assert any(told in note for note in lay_out(plan, table).notes)
+
+
+def relabelled(units: pd.DataFrame) -> pd.DataFrame:
+    return units.assign(label=1 - units["label"])
+
+
+def renamed(units: pd.DataFrame) -> pd.DataFrame:
+    return units.assign(unit="other " + units["unit"])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (relabelled, "units have other labels on the other side"),
+        (renamed, "no unit was scored on both sides"),
+    ],
+)
+def test_what_cannot_be_compared_has_a_dash_and_the_reason_below(
+    tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], reason: str
+) -> None:
+    plan, _, studies = audited(tmp_path, (0.3, 3.0))
+    path = studies[1].files["m0"]["units"]
+    write_table(path, change(pd.read_parquet(path)))
+    table = tabulate(plan, *read_scored(*studies))
     assert np.isfinite(table["audit_difference"].iloc[1])
-    assert [cell.text for cell in lay_out(plan, table).rows[0].cells][3] == "–"
+    shown = lay_out(plan, table)
+    assert [cell.text for cell in shown.rows[0].cells][3] == "–"
+    assert f"No difference on the same examples: {reason}." in shown.notes
+    assert f"No difference on the test set: {reason}." in shown.notes
+    assert shown.notes[0].startswith("Found: higher under image-level folds, by the only interval")
 
 
 def test_partners_differ_in_scheme_alone() -> None:
@@ -145,12 +271,12 @@ def test_partners_differ_in_scheme_alone() -> None:
         ("a", "ph-image-none"),
         ("a", "apgar-image-x"),
     ]
-    assert partners(keys, [False, True, True, True, True]) == {("a", IMAGE): ("a", PATIENT)}
+    assert partners(keys) == {("a", IMAGE): ("a", PATIENT)}
 
 
 def test_patients_with_one_recording_are_told(tmp_path: Path) -> None:
     plan, table, _ = audited(tmp_path, (0.8, 0.8))
-    told = "Every patient has one recording: image-level folds leak no patient here."
+    told = "Every patient has one example: image-level folds leak no patient here."
     assert told not in lay_out(plan, table).notes
     table["cv_patients"] = table["cv_examples"]
     assert told in lay_out(plan, table).notes
@@ -160,7 +286,7 @@ def test_the_caption_speaks_of_the_test_set_only_where_there_is_one(tmp_path: Pa
     plan, table, _ = audited(tmp_path, (0.8, 1.4))
     said = caption_of(plan, table)
     assert "A square to the right of its dot shows what folds that share patients add." in said
-    assert said.endswith("Right: the same held-out test set for both.")
+    assert said.endswith("Right: the held-out test set.")
     assert "test set" not in caption_of(plan, table.assign(test_auc=float("nan")))
 
 

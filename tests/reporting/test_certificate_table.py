@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 
 from fewcase.reporting.certificate_table import (
+    Standing,
     lay_out_certificates,
     read_certificates,
+    standing_of,
     verdicts,
 )
-from fewcase.reporting.display import DisplayTable
+from fewcase.reporting.display import COPIES_NOTE, LEAKY_NOTE, UNKNOWN_NOTE, DisplayTable
 from fewcase.splits.certificate import certify
 from fewcase.splits.folds import make_split
 from fewcase.study.errors import InputError
@@ -180,8 +182,32 @@ def test_copies_that_nobody_looked_for_are_not_certified(tmp_path: Path) -> None
         if "duplicates" in check["name"]:
             check |= {"status": "unknown", "compared": 0}
     (verdict,) = verdicts(written(tmp_path, values))
+    (note,) = standing_of([values]).notes
+    assert note.startswith("Unknown: exact duplicates, near duplicates were not looked for")
     assert verdict.warns
     assert verdict.text == "Not looked for, and so not known: exact duplicates, near duplicates."
+
+
+def test_how_a_split_stands_is_the_worst_of_its_seeds(tmp_path: Path) -> None:
+    found = written(
+        tmp_path,
+        *(certificate("a", seed) for seed in range(2)),
+        certificate("b", scheme="image"),
+        certificate("c"),
+        certificate("c", 1, known=False),
+        {**certificate("d"), "status": "leaky"},
+        {**certificate("e", known=False), "status": "leaky"},
+    )
+    assert {split: standing_of(of_split) for split, of_split in found.items()} == {
+        "a": Standing(),
+        "b": Standing(True, (LEAKY_NOTE,)),
+        "c": Standing(False, (UNKNOWN_NOTE,)),
+        "d": Standing(True, (COPIES_NOTE,)),
+        "e": Standing(True, (COPIES_NOTE, UNKNOWN_NOTE)),
+    }
+    notes = lay_out_certificates(found)[0].notes
+    assert {LEAKY_NOTE, COPIES_NOTE} <= set(notes)
+    assert any(note.startswith("Unknown under c, e: patients are not known") for note in notes)
 
 
 def test_a_file_that_is_no_certificate_is_named(tmp_path: Path) -> None:

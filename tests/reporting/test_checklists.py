@@ -1,5 +1,6 @@
 """Reporting checklists: every item there once, answers from files that exist, blanks left blank."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -80,6 +81,7 @@ def make_run(folder, **changes):
         ("external", "auc_ensemble", 0.70, 0.60, 0.78, "DeLong, logit"),
         ("test", "sensitivity", 0.50, 0.30, 0.70, "Wilson"),
         ("test", "brier", 0.10, 0.08, 0.12, "BCa"),
+        ("cv", "threshold", 0.44, np.nan, np.nan, ""),
         ("test", "threshold", 0.31, np.nan, np.nan, ""),
         ("cv-site:a", "auc_pooled", 0.81, 0.76, 0.85, "DeLong, logit"),
         ("test-site:b", "auc_ensemble", 0.70, 0.60, 0.78, "DeLong, logit"),
@@ -216,7 +218,7 @@ def test_answers_are_the_numbers_of_the_files(tmp_path):
     assert "Certificate of seeds 0, 1: clean (patients disjoint)." in table["12a"]
     assert "23,512,130 parameters" in table["12c"]
     assert "mean over 10 runs" in table["12g"]
-    assert "0.310 on test" in table["15"]
+    assert "fixed on other examples than those it is applied to (0.310 on test)" in table["15"]
     assert "cross-validation: a, 26.7 % positive; external test: b, 10.0 % positive" in table["16"]
     assert "110 recordings" in table["20a"]
     assert "maternal age 30 (27.5 to 32.5), n = 2" in table["20b"]
@@ -228,6 +230,75 @@ def test_answers_are_the_numbers_of_the_files(tmp_path):
     assert "torch 2.14.1, on CPU" in claim["23"]
     assert "imagenet (a1_in1k)" in claim["24"]
     assert "corrected resampled t, DeLong, Wilson, BCa" in claim["29"]
+
+
+def test_a_threshold_is_that_of_cross_validation_where_nothing_is_held_out(tmp_path):
+    files = make_run(tmp_path)
+    scores = pd.read_csv(files.scores)
+    scores[scores["set"].str.startswith("cv")].to_csv(files.scores, index=False)
+    assert "(0.440 on cross-validation)" in answers_of(files)["answer"]["15"]
+    assert "fixed on validation" not in answers_of(make_run(tmp_path)).to_csv()
+
+
+@pytest.mark.parametrize(
+    ("note", "words"),
+    [
+        ("", "Probabilities are corrected for the changed prevalence"),
+        (
+            "; not corrected for prevalence: the options of a run name none",
+            "Probabilities are not corrected for prevalence: the options of a run name none.",
+        ),
+    ],
+)
+def test_a_correction_for_prevalence_is_claimed_only_where_there_was_one(tmp_path, note, words):
+    files = make_run(tmp_path)
+    scores = pd.read_csv(files.scores)
+    scores.loc[scores["statistic"] == "brier", "method"] += note
+    raw = scores[scores["statistic"] == "brier"].assign(statistic="brier_raw", method="BCa")
+    pd.concat([scores, raw]).to_csv(files.scores, index=False)
+    answer = answers_of(files)["answer"]["13"]
+    assert words in answer
+    assert answer.count("Probabilities") == 1
+    scores[scores["statistic"] != "brier"].to_csv(files.scores, index=False)
+    assert "Probabilities" not in answers_of(dataclasses.replace(files))["answer"]["13"]
+
+
+@pytest.mark.parametrize(
+    ("window", "words"),
+    [
+        ("last", ["The last 20 min of each", "One window per recording: the last 20 min."]),
+        ("first", ["The first 20 min of each", "One window per recording: the first 20 min."]),
+        ("all", ["All consecutive windows of 20 min, back from the end of each recording"] * 2),
+    ],
+)
+def test_windows_are_described_as_they_were_cut(tmp_path, window, words):
+    files = make_run(tmp_path, signal={"window": window, "minutes": 20})
+    for name, text in zip(("preprocessing", "subsets"), words, strict=True):
+        answer = ANSWERS[name](files).text
+        assert text in answer
+        assert "all 20 min" not in answer
+        assert ("One window" in answer) == (name == "subsets" and window != "all")
+
+
+def test_a_selection_without_winners_is_not_pointed_to(tmp_path):
+    files = make_run(tmp_path)
+    (tmp_path / "sites-selection.csv").write_text("group,winner\n", encoding="utf-8")
+    (tmp_path / "audit-selection.csv").write_text("", encoding="utf-8")
+    names = ("models", "sites-selection", "audit-selection")
+    files = dataclasses.replace(files, tables=tuple(tmp_path / f"{name}.csv" for name in names))
+    answer = ANSWERS["selection"](files)
+    assert answer.sources == (files.study,)
+    assert "nested" not in answer.text
+    won = tmp_path / "models-selection.csv"
+    won.write_text("group,winner\nall,resnet50\n", encoding="utf-8")
+    answer = ANSWERS["selection"](dataclasses.replace(files, tables=(*files.tables, won)))
+    assert answer.sources == (files.study, won)
+    assert "The winner of each grid or sweep has its nested value" in answer.text
+
+
+def test_subgroups_are_named_where_the_study_has_them(tmp_path):
+    assert "by term;" in ANSWERS["subgroups_method"](make_run(tmp_path)).text
+    assert ANSWERS["subgroups_method"](make_run(tmp_path, subgroups={})) is None
 
 
 def test_a_run_without_a_file_leaves_its_items_blank(tmp_path):

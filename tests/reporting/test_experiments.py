@@ -17,6 +17,8 @@ import scipy.stats
 from statsmodels.stats.multitest import multipletests
 
 from fewcase.data.files import write_table
+from fewcase.reporting.certificate_table import Standing
+from fewcase.reporting.display import COPIES_NOTE, LEAKY_NOTE, RED_NOTES, UNKNOWN_NOTE
 from fewcase.reporting.evidence import Evidence, Runs
 from fewcase.reporting.experiments import (
     Arm,
@@ -25,9 +27,11 @@ from fewcase.reporting.experiments import (
     read_experiment,
     tabulate,
 )
+from fewcase.reporting.measure_tables import lay_out_measures, tabulate_measures
 from fewcase.reporting.tables import lay_out
+from fewcase.reporting.text import for_markdown
 from fewcase.study.errors import InputError
-from scored_arms import FOLDS, SEEDS, Arms, read_scored
+from scored_arms import FOLDS, SEEDS, Arms, read_scored, write_certificate
 from workspace import REPOSITORY
 
 
@@ -256,6 +260,15 @@ def test_the_power_of_the_test_set_is_that_of_the_differences_seen(
         f"a difference of {table['test_detectable'].median():.2g} or more in AUC from the reference"
         in note
     )
+    # Two comparisons: the first step of Holm's procedure takes p below 0.025.
+    wanted = (scipy.stats.norm.ppf(1 - 0.025 / 2) + scipy.stats.norm.ppf(0.8)) * errors
+    adjusted = table["test_detectable_holm"]
+    np.testing.assert_allclose(adjusted.dropna(), wanted.dropna(), rtol=0.05)
+    assert table["test_comparisons"].tolist() == [2, 2, 2]
+    assert f"and of {adjusted.median():.2g} or more where p is adjusted for all 2" in note
+    pair = plan_of(*arms[:2])
+    notes = lay_out(pair, tabulate(pair, *read_scored(made))).notes
+    assert not any("where p is adjusted for all" in note for note in notes)
     alone = plan_of(arms[0])
     notes = lay_out(alone, tabulate(alone, *read_scored(made))).notes
     assert any("could tell an AUC of" in note for note in notes)
@@ -263,19 +276,20 @@ def test_the_power_of_the_test_set_is_that_of_the_differences_seen(
 
 def test_runs_average_their_inner_parts_and_know_the_size_of_a_fold() -> None:
     rows = [
-        {"seed": "0", "fold": str(fold), "set": name, "n": "10", "auc": auc}
-        for fold, name, auc in [
-            (0, "validation", "0.7"),
-            (1, "validation", ""),
-            (0, "inner", "0.6"),
-            (0, "inner", "0.8"),
-            (1, "inner", "nan"),
+        {"seed": "0", "fold": str(fold), "inner": inner, "set": name, "n": n, "auc": auc}
+        for fold, inner, name, n, auc in [
+            (0, "0", "validation", "10", "0.7"),
+            (1, "0", "validation", "10", ""),
+            (0, "0", "inner", "2", "0.6"),
+            (0, "1", "inner", "3", "0.8"),
+            (1, "0", "inner", "4", "nan"),
         ]
     ]
     runs = Runs.of(rows)
     assert runs.inner == {(0, 0): pytest.approx(0.7)}
     assert runs.parts == 2
-    assert runs.test_to_train == 1
+    # Of the ten that the other fold has, two or four stop the training.
+    assert runs.test_to_train == pytest.approx((10 / 8 + 10 / 6) / 2)
     assert np.isnan(runs.validation[0, 1])
     assert np.isnan(Runs.of(rows[:1]).test_to_train)
 
@@ -366,6 +380,68 @@ def test_forty_arms_on_a_large_clustered_test_set_take_two_seconds(tmp_path: Pat
     assert len(validation_aucs(made, "m3")) == SEEDS * FOLDS
 
 
+def test_comparisons_are_counted_over_all_splits_of_the_table(tmp_path: Path) -> None:
+    north, south = (Arms(tmp_path, split=f"apgar-patient-{name}") for name in ("north", "south"))
+    arms = [made.score(name, 1.0) for made in (north, south) for name in "abc"]
+    table = tabulate(plan_of(*arms), *read_scored(north, south))
+    assert table["test_difference_holm"].notna().sum() == 4
+    assert table["test_comparisons"].tolist() == [4] * 6
+    # From counts alone, where no difference was seen.
+    scores, evidence = read_scored(north)
+    without = [key for key in evidence.unit_files if key[0] != "a"]
+    files = {key: path for key, path in evidence.unit_files.items() if key not in without}
+    lacking = dataclasses.replace(evidence, unit_files=files)
+    table = tabulate(plan_of(*arms[:3]), scores, lacking)
+    assert table["test_comparisons"].tolist() == [2, 2, 2]
+    assert (table["test_detectable_holm"] > table["test_detectable"]).tolist() == [
+        False,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("standing", "leaky", "note"),
+    [
+        (Standing(True, (COPIES_NOTE,)), True, COPIES_NOTE),
+        (Standing(True, (LEAKY_NOTE,)), True, LEAKY_NOTE),
+        (Standing(False, (UNKNOWN_NOTE,)), False, UNKNOWN_NOTE),
+        (Standing(), False, None),
+    ],
+)
+def test_every_table_says_what_the_certificates_of_its_split_say(
+    study: tuple[Arms, list[Arm]], standing: Standing, leaky: bool, note: str | None
+) -> None:
+    made, arms = study
+    plan = plan_of(*arms).certified({made.split: standing})
+    scores, evidence = read_scored(made)
+    table = tabulate(plan, scores, evidence)
+    assert set(table["leaky"]) == {"yes" if leaky else "no"}
+    for shown in (lay_out(plan, table), *lay_out_measures(plan, tabulate_measures(plan, scores))):
+        assert shown.leaky == leaky
+        assert all(row.leaky == leaky for row in shown.rows)
+        assert ("(leaky)" in shown.title) == leaky
+        assert [n for n in shown.notes if n.startswith(RED_NOTES)] == ([note] if note else [])
+
+
+def test_a_warning_names_its_splits_unless_it_is_of_all(tmp_path: Path) -> None:
+    north, south = (Arms(tmp_path, split=f"apgar-patient-{name}") for name in ("north", "south"))
+    arms = [made.score("a", 1.0) for made in (north, south)]
+    unknown = Standing(False, (UNKNOWN_NOTE,))
+    plan = plan_of(*arms).certified({north.split: unknown, south.split: Standing()})
+    notes = lay_out(plan, tabulate(plan, *read_scored(north, south))).notes
+    assert notes[-1].startswith("Unknown under apgar-patient-north: patients are not known")
+    plan = plan_of(*arms).certified({north.split: unknown, south.split: unknown})
+    assert lay_out(plan, tabulate(plan, *read_scored(north, south))).notes[-1] == UNKNOWN_NOTE
+
+
+def test_a_split_without_its_certificate_is_named(study: tuple[Arms, list[Arm]]) -> None:
+    made, arms = study
+    with pytest.raises(InputError, match=f"none is of split '{made.split}'"):
+        plan_of(*arms).certified({"another": Standing()})
+    assert plan_of(*arms).certified({}) == plan_of(*arms)
+
+
 def test_the_stage_writes_every_table_from_the_command_line(tmp_path: Path) -> None:
     made = Arms(tmp_path / "scores")
     arms = [made.score("a", 1.0, inner=0.6), made.score("b", 1.5, inner=0.7)]
@@ -391,14 +467,18 @@ def test_the_stage_writes_every_table_from_the_command_line(tmp_path: Path) -> N
         command += [f"--{option}", str(made.files["shortcuts"][kind])]
     for key, path in outputs.items():
         command += [f"--{key}", str(path)]
+    # Copies that were left where they fell leak under a patient-level split.
+    command += ["--certificates", str(write_certificate(tmp_path, made.split, "leaky"))]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert all(path.stat().st_size > 0 for path in outputs.values())
     titles = [line for line in outputs["md"].read_text().splitlines() if line.startswith("###")]
     assert titles == [
-        "### Models (simulated)",
-        "### Models: what picking the winner adds (simulated)",
+        "### Models (simulated) (leaky)",
+        "### Models: what picking the winner adds (simulated) (leaky)",
     ]
+    assert outputs["md"].read_text().count(f"- {for_markdown(COPIES_NOTE)}") == 2
+    assert outputs["tex"].read_text().count("(duplicates: ignore)") == 2
     labels = [line for line in outputs["tex"].read_text().splitlines() if r"\label" in line]
     assert labels == [r"  \label{tab:models}", r"  \label{tab:models-2}"]
     assert pd.read_csv(outputs["csv"])["reference"].tolist() == ["no", "yes"]

@@ -17,7 +17,15 @@ import sklearn.metrics
 from matplotlib.figure import Figure
 
 from fewcase.evaluation.scores import Scored, join_scored, score_arm, write_scores
-from fewcase.reporting.display import DisplayTable, to_latex, to_markdown
+from fewcase.reporting.certificate_table import Standing
+from fewcase.reporting.display import (
+    COPIES_NOTE,
+    LEAKY_NOTE,
+    UNKNOWN_NOTE,
+    DisplayTable,
+    to_latex,
+    to_markdown,
+)
 from fewcase.reporting.figures import LEAKY_COLOUR
 from fewcase.reporting.performance import (
     LONG_COLUMNS,
@@ -39,6 +47,7 @@ from fewcase.reporting.performance_curves import (
 from fewcase.reporting.performance_figures import draw_performance
 from fewcase.statistics.calibration import Prevalence
 from fewcase.study.errors import InputError
+from scored_arms import write_certificate
 
 SPLIT = "apgar-patient-none"
 SUBJECT = Subject("The default arm", simulated=True, arm="vit", split=SPLIT, leaky=False)
@@ -445,6 +454,16 @@ def test_a_leaky_split_is_red_wherever_its_numbers_are(files: Files) -> None:
     assert [text.get_color() for text in figure.texts] == [LEAKY_COLOUR]
 
 
+def test_copies_that_were_ignored_are_told_as_such(files: Files) -> None:
+    subject = SUBJECT.certified({SPLIT: Standing(True, (COPIES_NOTE, UNKNOWN_NOTE))})
+    for table in tables_of(files, subject).values():
+        assert table.leaky
+        assert "(simulated) (leaky)" in table.title
+        assert {COPIES_NOTE, UNKNOWN_NOTE} <= set(table.notes)
+        assert LEAKY_NOTE not in table.notes
+    assert set(tabulate_performance(subject, files.summary)["leaky"]) == {"yes"}
+
+
 def test_the_long_table_loses_no_row(files: Files) -> None:
     table = tabulate_performance(SUBJECT, files.summary)
     assert tuple(table.columns) == LONG_COLUMNS
@@ -585,10 +604,17 @@ def test_the_stage_writes_tables_and_figures(rivals: Path, tmp_path: Path) -> No
     command += ["--shortcut-units", str(rivals / "rivals.parquet")]
     for name, path in outputs.items():
         command += [f"--{name}", str(path)]
+    certificates = tmp_path / "certificates"
+    certificates.mkdir()
+    seeds = [("disjoint", 0), ("unknown", 1)]
+    command += ["--certificates"]
+    command += [str(write_certificate(certificates, SPLIT, *seed)) for seed in seeds]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     assert all(path.stat().st_size > 1000 for path in outputs.values())
     assert outputs["md"].read_text(encoding="utf-8").count("### ") == 4
     assert outputs["tex"].read_text(encoding="utf-8").count(r"\label{tab:performance") == 4
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+    assert outputs["md"].read_text(encoding="utf-8").count(f"- {UNKNOWN_NOTE}") == 4
+    assert "(leaky)" not in outputs["md"].read_text(encoding="utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(
         path.name for path in outputs.values()
     )

@@ -277,6 +277,7 @@ def test_leaky_and_unknown_things_are_red_and_others_are_not(files: Files) -> No
     assert any(text.endswith("shortcuts (simulated)") for text in red)
     assert "What shortcuts reach" not in red
     assert {"shared 7 of 30", "unknown"} <= set(red)
+    assert any(text.startswith("Unknown under anonymous: patients are not known") for text in red)
     assert "disjoint (30)" not in red
     assert not any("1 of 3 splits certified" in text for text in red)
     honest = Page(files.page.replace("shortcuts (simulated)", ""))

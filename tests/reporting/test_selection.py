@@ -128,11 +128,20 @@ def test_a_run_without_any_inner_auc_takes_the_reference_arm() -> None:
 
 
 def test_an_arm_that_lacks_a_run_cannot_be_picked_for_it() -> None:
-    validation = THREE | {"b": [None, *THREE["b"][1:]]}
+    own = [0.70, 0.80, 0.70, 0.80, 0.80]
+    validation = THREE | {"b": [None, *own]}
     inner = {"a": [0.1] * 6, "b": [0.9] * 6}
-    found = tabulate_selection(*compared(*map(arm_of, "ab"), validation=validation, inner=inner))
+    given = compared(*map(arm_of, "ab"), validation=validation, inner=inner)
+    found = tabulate_selection(*given)
+    # Where both have a run, the winner is what was picked; flat and nested are of other runs.
+    assert found["winner"].iloc[0] == "b"
+    assert found["gap"].iloc[0] == 0
+    assert found["flat"].iloc[0] - found["nested"].iloc[0] > 0
+    assert found["gap_method"].iloc[0].endswith("undefined in 1 of 6 runs")
+    notes = lay_out_selection(given[0], found)[0].notes
+    assert any("the gap is over the runs that have both values" in note for note in notes)
     assert json.loads(found["chosen"].iloc[0]) == {"a": 1, "b": 5}
-    assert found["nested"].iloc[0] == pytest.approx(np.mean([0.70, *THREE["b"][1:]]))
+    assert found["nested"].iloc[0] == pytest.approx(np.mean([0.70, *own]))
 
 
 def test_rivals_are_those_of_the_bold_marks_and_of_the_whole_table() -> None:
@@ -249,3 +258,5 @@ def test_the_table_begins_with_how_to_read_it_and_counts_the_others_together() -
     assert table.reading.startswith("How to read: ")
     assert table.rows[0].cells[-1].text == "m0 (1), m1 (1), m2 (1), others (3)"
     assert "what picking the winner adds" in to_markdown(table).splitlines()[0]
+    assert "where training stops early, the same part decided when" in table.notes[0]
+    assert not any("both values" in note for note in table.notes)

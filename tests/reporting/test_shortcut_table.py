@@ -15,7 +15,14 @@ import pytest
 from matplotlib.text import Text
 
 from fewcase.evaluation.scores import SUMMARY_COLUMNS
-from fewcase.reporting.display import to_latex, to_markdown
+from fewcase.reporting.certificate_table import Standing
+from fewcase.reporting.display import (
+    COPIES_NOTE,
+    LEAKY_NOTE,
+    UNKNOWN_NOTE,
+    to_latex,
+    to_markdown,
+)
 from fewcase.reporting.figures import LEAKY_COLOUR
 from fewcase.reporting.performance import read_summary
 from fewcase.reporting.performance_figures import draw_shortcuts, shown_splits
@@ -31,6 +38,7 @@ from fewcase.reporting.shortcut_table import (
 from fewcase.statistics.intervals import Estimate, undefined
 from fewcase.study.errors import InputError
 from fewcase.study.words import SHORTCUTS
+from scored_arms import write_certificate
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 NORTH, BY_IMAGE = "apgar-patient-north", "apgar-image-none"
@@ -180,6 +188,20 @@ def test_leaky_splits_are_red_and_simulated_recordings_named() -> None:
     assert titles == {"north held out": "black", "by image (leaky)": LEAKY_COLOUR}
 
 
+def test_certificates_redden_splits_that_ignore_copies_and_name_unknown_patients() -> None:
+    by_image = Standing(True, (LEAKY_NOTE,))
+    study = STUDY.certified({NORTH: Standing(True, (COPIES_NOTE,)), BY_IMAGE: by_image})
+    shown = lay_out_shortcuts(study, numbers(study))
+    assert all(line.leaky for line in shown.rows)
+    assert shown.title == "Shortcuts (simulated) (leaky)"
+    assert {COPIES_NOTE, LEAKY_NOTE} <= set(shown.notes)
+    study = STUDY.certified({NORTH: Standing(False, (UNKNOWN_NOTE,)), BY_IMAGE: by_image})
+    shown = lay_out_shortcuts(study, numbers(study))
+    assert [line.leaky for line in shown.rows] == [False] * 4 + [True] * 3
+    told = UNKNOWN_NOTE.replace("Unknown", "Unknown under north held out", 1)
+    assert told in shown.notes
+
+
 def test_without_a_test_set_there_is_no_column_of_it() -> None:
     study = ShortcutStudy("Shortcuts", False, "vit", STUDY.splits[1:])
     shown = lay_out_shortcuts(study, numbers(study))
@@ -237,12 +259,15 @@ def test_the_stage_writes_table_and_figure(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     for name in ("csv", "md", "tex", "display", "svg", "png"):
         command += [f"--{name}", str(folder / f"shortcuts.{name}")]
+    command += ["--certificates"]
+    command += [str(write_certificate(tmp_path, split, "unknown")) for split in VALUES]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     assert len(list(folder.iterdir())) == 6
     written = pd.read_csv(folder / "shortcuts.csv", keep_default_na=False)
     assert written["best"].tolist() == ["no", "no", "yes", "", "no", "yes", ""]
     markdown = (folder / "shortcuts.md").read_text(encoding="utf-8")
     assert markdown.splitlines()[2].startswith("How to read: ")
+    assert f"- {UNKNOWN_NOTE}" in markdown
 
 
 def test_a_summary_is_read_back_with_its_numbers(tmp_path: Path) -> None:

@@ -153,6 +153,19 @@ def test_filled_gaps_are_no_evidence(tmp_path):
     assert facts["featureless"] == 6
 
 
+def test_the_same_samples_are_an_exact_copy_though_little_is_measured(tmp_path):
+    signals = []
+    for seed in range(3):
+        fhr, uc = birth(seed)
+        fhr[-18 * 240 : -1 * 240] = 0
+        signals.append((fhr, uc))
+    flat = np.where(signals[0][0] > 0, 140.0, 0), signals[0][1]
+    copies = [signals[0], (signals[1][0], signals[2][1])]
+    pairs, facts = pairs_among([*signals, *copies, flat, flat], tmp_path)
+    assert rows_of(pairs) == [(0, 3, "exact")]
+    assert facts["featureless"] == 7
+
+
 def test_flat_lines_are_counted_and_paired_with_none(tmp_path):
     uc = np.zeros(45 * 240)
     lines = [np.full(45 * 240, level) for level in (140, 140, 141)]

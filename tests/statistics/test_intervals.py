@@ -17,6 +17,7 @@ from fewcase.statistics.intervals import (
     estimate_auc,
     logit_interval,
     mean_over_folds,
+    ratio_to_training,
     score_interval,
     wilson,
     wilson_interval,
@@ -325,3 +326,20 @@ def test_a_proportion_of_nothing_is_undefined() -> None:
     assert wilson(0, 0).method == "undefined: no trials"
     with pytest.raises(ValueError, match="successes <= total"):
         wilson(3, 2)
+
+
+def test_training_parts_are_the_other_folds_less_what_stops_the_run() -> None:
+    validated = {(0, 0): 10, (0, 1): 20, (1, 0): 15, (1, 1): 15}
+    assert ratio_to_training(validated, {}) == pytest.approx((10 / 20 + 20 / 10 + 1 + 1) / 4)
+    stopping = {(0, 0): 5, (0, 1): 2, (1, 0): 3}
+    expected = (10 / 15 + 20 / 8 + 15 / 12 + 15 / 15) / 4
+    assert ratio_to_training(validated, stopping) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("validated", "stopping"), [({}, {}), ({(0, 0): 10}, {}), ({(0, 0): 5, (0, 1): 5}, {(0, 0): 5})]
+)
+def test_runs_that_train_on_nothing_have_no_ratio(
+    validated: dict[tuple[int, int], int], stopping: dict[tuple[int, int], int]
+) -> None:
+    assert math.isnan(ratio_to_training(validated, stopping))

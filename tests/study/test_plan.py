@@ -8,7 +8,7 @@ import yaml
 from fewcase.study.errors import InputError
 from fewcase.study.models import check_models
 from fewcase.study.plan import apply_preset, read_study
-from fewcase.study.words import SHORTCUTS
+from fewcase.study.words import METADATA_COLUMNS, SHORTCUTS
 
 STUDY = {
     "study": "small",
@@ -264,12 +264,40 @@ def test_every_shortcut_stands_beside_the_models_unless_the_study_says_otherwise
         read_study({**STUDY, "shortcuts": ["pixel"]})
 
 
-@pytest.mark.parametrize("name", ["apgar1", "ph", "outcome_code"])
+@pytest.mark.parametrize(
+    "name", ["apgar1", "ph", "outcome_code", "birth_weight", "delivery", "minutes_to_delivery"]
+)
 def test_a_shortcut_on_metadata_may_not_look_at_an_outcome(name):
     target = {"rule": "column", "column": "outcome_code", "positive": ["HIE"]}
     study = changed("targets", {"apgar": {"rule": "any_of", "rules": [target]}})
     with pytest.raises(InputError, match=f"study.metadata\\[1\\]: '{name}' is an outcome"):
         read_study({**study, "metadata": ["site", name]})
+
+
+@pytest.mark.parametrize("name", ["record", "patient", "start"])
+def test_a_shortcut_on_metadata_may_not_know_who_is_who(name):
+    with pytest.raises(InputError, match=f"study.metadata\\[0\\]: '{name}' tells one record"):
+        read_study({**STUDY, "metadata": [name, "site"]})
+
+
+@pytest.mark.parametrize(
+    ("column", "left"),
+    [
+        ("gestational_weeks", ("site", "year", "maternal_age")),
+        ("site", ("year", "maternal_age", "gestational_weeks")),
+        ("date", ("site", "maternal_age", "gestational_weeks")),
+        ("ph", METADATA_COLUMNS),
+    ],
+)
+def test_metadata_that_nobody_named_leave_out_what_any_target_is_made_from(column, left):
+    below = {"rule": "below", "column": column, "threshold": 37}
+    targets = {"apgar": {"rule": "apgar"}, "early": {"rule": "any_of", "rules": [below]}}
+    study = {**STUDY, "targets": targets, "split": {"hold_out": "b", "target": "apgar"}}
+    assert read_study({**study, "metadata": None}).metadata == left
+    assert read_study({**study, "metadata": ["maternal_age"]}).metadata == ("maternal_age",)
+    if column in METADATA_COLUMNS:
+        with pytest.raises(InputError, match=f"'{column}' is an outcome"):
+            read_study({**study, "metadata": [column]})
 
 
 def test_the_edges_of_a_subgroup_rise():

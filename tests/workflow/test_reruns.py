@@ -9,9 +9,16 @@ import pytest
 
 from workspace import STUDY, Workspace
 
-AFTER_TRAINING = {"score", "tabulate", "report"}
-AFTER_IMAGES = {"train"} | AFTER_TRAINING
-AFTER_SPLIT = {"sample", "fit", "tabulate_labels"} | AFTER_IMAGES
+SHEETS = {"tabulate_performance", "tabulate_shortcuts", "tabulate_checklist"}
+AFTER_TRAINING = {"score", "tabulate", "report"} | SHEETS
+AFTER_TRAINED = {"train"} | AFTER_TRAINING
+# The default arm's images are not filtered.
+OF_FILTERED = {"train", "score", "tabulate", "report", "tabulate_checklist"}
+AFTER_IMAGES = {"measure_pixels", "fit_shortcuts"} | AFTER_TRAINED
+AFTER_SPLIT = {
+    *("sample", "certify", "fit", "fit_shortcuts", "tabulate_labels", "draw_flow"),
+    *AFTER_TRAINED,
+}
 
 
 def with_key(path: str, value: object) -> dict:
@@ -52,13 +59,15 @@ def test_a_comment_or_a_touched_file_reruns_nothing(workspace: Workspace, path: 
 @pytest.mark.parametrize(
     ("module", "stages"),
     [
-        ("training/augment.py", AFTER_IMAGES),
-        ("models/registry.py", AFTER_IMAGES),
-        ("models/classical.py", {"fit"} | AFTER_TRAINING),
+        ("training/augment.py", AFTER_TRAINED),
+        ("models/registry.py", AFTER_TRAINED),
+        ("models/classical.py", {"fit", "fit_shortcuts"} | AFTER_TRAINING),
         ("signal/render.py", {"render", "illustrate"} | AFTER_IMAGES),
-        ("reporting/figures.py", {"tabulate", "tabulate_labels", "report"}),
+        ("splits/signal_pairs.py", {"find_duplicates", "split"} | AFTER_SPLIT),
+        # A new certificate trains and scores nothing again.
+        ("splits/provenance.py", {"certify", "tabulate", "report"} | SHEETS),
         ("splits/sampling.py", AFTER_SPLIT),
-        ("signal/features.py", {"features", "fit"} | AFTER_TRAINING),
+        ("signal/features.py", {"features", "fit", "fit_shortcuts"} | AFTER_TRAINING),
     ],
 )
 def test_a_change_in_a_module_reruns_the_stages_that_reach_it(
@@ -73,16 +82,22 @@ def test_a_change_in_a_module_reruns_the_stages_that_reach_it(
     ("key", "value", "stages"),
     [
         ("images.line_width", 2, {"render", "illustrate", "plan"} | AFTER_IMAGES),
-        ("signal.lowpass_mirror", False, {"render", "illustrate", "plan"} | AFTER_IMAGES),
+        ("signal.lowpass_mirror", False, {"render", "illustrate", "plan"} | OF_FILTERED),
         (
             "signal.max_missing",
             0.4,
             {"cohort", "flow", "split", "plan"} | AFTER_SPLIT,
         ),
         ("inner_folds", 3, {"split", "plan"} | AFTER_SPLIT),
-        ("training.memory_mb", 9000, {"plan", "report"}),
-        ("title", "Another title", {"plan", "report"}),
-        ("unit", "patient", {"plan"} | AFTER_TRAINING),
+        ("training.memory_mb", 9000, {"plan", "tabulate_checklist", "report"}),
+        ("title", "Another title", {"plan", "tabulate_checklist", "report"}),
+        ("unit", "patient", {"plan", "fit_shortcuts"} | AFTER_TRAINING),
+        (
+            "shortcuts",
+            ["prior", "signal"],
+            {"plan", "fit_shortcuts", "tabulate", "report"} | SHEETS,
+        ),
+        ("duplicates", "drop", {"plan", "split"} | AFTER_SPLIT),
     ],
 )
 def test_a_key_reruns_the_stages_that_depend_on_it(
@@ -103,7 +118,23 @@ def test_an_added_model_trains_that_model_alone(workspace: Workspace) -> None:
     experiment = copy.deepcopy(STUDY["experiments"]["augmentation"])
     experiment["also"].append({"model": "test_resnet"})
     workspace.write_study(with_key("experiments.augmentation", experiment))
-    assert workspace.planned() == {"train": 2, "score": 1, "tabulate": 1, "plan": 1, "report": 1}
+    after = {"tabulate": 1, "tabulate_checklist": 2, "report": 1}
+    assert workspace.planned() == {"train": 2, "score": 1, "plan": 1} | after
+
+
+def test_another_wording_of_a_checklist_fills_that_checklist_alone(workspace: Workspace) -> None:
+    workspace.edit("workflow/checklists/claim.yaml", "asks: ", "asks: Now ")
+    assert workspace.planned() == {"tabulate_checklist": 1, "report": 1}
+
+
+def test_more_inner_parts_for_choosing_train_the_further_runs_alone(workspace: Workspace) -> None:
+    workspace.write_study(with_key("selection_folds", 2))
+    planned = workspace.planned()
+    # Four arms, the default one shared, on two folds; each seed's samples for the second part.
+    assert planned["train"] == 2 * 3
+    assert planned["fit"] == 2
+    assert planned["sample"] == 1
+    assert "split" not in planned
 
 
 def test_an_accepted_recording_that_changes_runs_all_that_rests_on_it(workspace: Workspace) -> None:
@@ -113,21 +144,24 @@ def test_an_accepted_recording_that_changes_runs_all_that_rests_on_it(workspace:
     np.save(path, signals)
     ran = workspace.ran("all_scores", "--configfile", "study.yaml")
     window = {"ingest", "signal", "render", "features", "cohort"}
-    # Its labels are as before, so folds and samples stand.
-    assert set(ran) == window | {"train", "fit", "score"}
+    # It may have become a copy of another one, or be one no longer: the split is made anew.
+    split = {"find_duplicates", "split", "sample", "certify"}
+    assert set(ran) == window | split | {"train", "fit", "score"}
+    assert workspace.planned("all_scores", "--configfile", "study.yaml") == {}
 
 
 def test_a_corrected_outcome_renders_nothing_again(workspace: Workspace) -> None:
     workspace.edit("data/recordings.csv", "r04,p04,a,r04.npy,9,", "r04,p04,a,r04.npy,3,")
     ran = workspace.ran("all_splits", "all_images", "--configfile", "study.yaml")
-    assert ran == {"ingest": 1, "cohort": 1, "split": 1}
+    assert ran == {"ingest": 1, "cohort": 1, "split": 1, "sample": 1, "certify": 1}
 
 
 def test_an_outcome_that_no_label_uses_trains_nothing_again(workspace: Workspace) -> None:
     workspace.edit("data/recordings.csv", "r04,p04,a,r04.npy,9,9,7.3", "r04,p04,a,r04.npy,9,9,7.2")
     ran = workspace.ran()
-    # The flow counts records, whose table has changed.
-    assert ran == {"ingest": 1, "cohort": 1, "flow": 1, "report": 1}
+    # The flow counts records, certificates look at them, shortcuts at their metadata.
+    looked_at = {"flow", "draw_flow", "certify", "fit_shortcuts", "tabulate", "report"}
+    assert set(ran) == {"ingest", "cohort"} | looked_at | SHEETS
 
 
 def test_a_refused_recording_and_a_change_of_code_at_once_rerun_what_the_code_does(
@@ -137,7 +171,7 @@ def test_a_refused_recording_and_a_change_of_code_at_once_rerun_what_the_code_do
     path.write_bytes(b"and this is no array")
     module = workspace.folder / "workflow" / "fewcase" / "models" / "classical.py"
     module.write_text(module.read_text() + "\n_UNUSED = 1\n")
-    assert workspace.ran() == {"ingest": 1, "fit": 2, "score": 1, "tabulate": 1, "report": 1}
+    assert set(workspace.ran()) == {"ingest", "fit", "fit_shortcuts"} | AFTER_TRAINING
 
 
 def test_a_recording_refused_before_and_after_reruns_ingest_alone(workspace: Workspace) -> None:

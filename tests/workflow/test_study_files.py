@@ -31,9 +31,10 @@ def test_every_study_and_preset_has_a_plan(checkout: Workspace, study: str, pres
 
 def test_the_plan_of_the_paper_has_every_run(checkout: Workspace) -> None:
     planned = checkout.planned("--configfile", "studies/ctg.yaml", "--config", "preset=full")
-    # 40 arms of Table 6, 11 further cut-offs, 13 scales and 8 further splits; 3 seeds x 10 folds.
-    assert planned["train"] == (40 + 11 + 13 + 8) * 30
-    assert planned["fit"] == 30
+    # 40 arms of Table 6, 11 further cut-offs, 13 scales and 8 further splits, and the default arm
+    # under folds by image; 3 seeds x 10 folds.
+    assert planned["train"] == (40 + 11 + 13 + 8 + 1) * 30
+    assert planned["fit"] == 2 * 30
 
 
 def test_a_given_study_is_not_merged_with_the_default_one(checkout: Workspace) -> None:

@@ -21,7 +21,13 @@ from fewcase.evaluation.measures import (
 )
 from fewcase.evaluation.predictions import Encoded, ScoreTable, score_table
 from fewcase.evaluation.sets import LABEL, PART, WHOLE, ScoredSet
-from fewcase.statistics.intervals import Estimate, estimate_auc, mean_over_folds, undefined
+from fewcase.statistics.intervals import (
+    Estimate,
+    estimate_auc,
+    mean_over_folds,
+    ratio_to_training,
+    undefined,
+)
 from fewcase.statistics.metrics import FloatArray, average_precision
 
 Found = Mapping[tuple[str, str], Estimate]
@@ -87,11 +93,22 @@ def _row(
     }
 
 
-def mean_auc_over_folds(of_runs: pd.DataFrame, test_to_train: float) -> Estimate:
-    """Return the mean AUC of the validation parts, with the corrected resampled t interval."""
-    if not np.isfinite(test_to_train):
+def mean_auc_over_folds(runs: pd.DataFrame) -> Estimate:
+    """Return the mean AUC of the validation parts, with the corrected resampled t interval.
+
+    Parameters
+    ----------
+    runs
+        Columns seed, fold, set, n and auc; those of the runs themselves.
+    """
+    sizes: dict[str, dict[tuple[int, int], int]] = {"validation": {}, "inner": {}}
+    for seed, fold, name, n in zip(*(runs[c] for c in ("seed", "fold", "set", "n")), strict=True):
+        if name in sizes:
+            sizes[name][seed, fold] = n
+    ratio = ratio_to_training(sizes["validation"], sizes["inner"])
+    if not np.isfinite(ratio):
         return undefined("a seed has one fold only")
-    return mean_over_folds(of_runs["auc"], test_to_train)
+    return mean_over_folds(runs.loc[runs["set"] == "validation", "auc"], ratio)
 
 
 def _models(scored: ScoredSet, values: FloatArray) -> FloatArray:

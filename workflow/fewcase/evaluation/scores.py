@@ -69,9 +69,6 @@ class Scored:
         ``decision all``, ``decision none`` and, with more than two classes, ``confusion``.
     classes
         How many there are.
-    test_to_train
-        Units of a validation part over those of its training part, mean over runs; NaN where a
-        seed has one fold only.
     """
 
     summary: pd.DataFrame
@@ -79,7 +76,6 @@ class Scored:
     units: pd.DataFrame
     curves: pd.DataFrame
     classes: int
-    test_to_train: float
 
 
 def score_arm(
@@ -151,9 +147,7 @@ def score_arm(
     predictions = predictions.reset_index(drop=True)
     encoded = encode(predictions, unit, prevalences)
     runs = _score_runs(encoded)
-    of_folds = runs[runs["set"] == "validation"]
-    test_to_train = _test_to_train(of_folds)
-    over_folds = mean_auc_over_folds(of_folds, test_to_train)
+    over_folds = mean_auc_over_folds(runs)
     thresholds = fix_thresholds(encoded) if encoded.classes == 2 else NO_THRESHOLDS
     rows: list[dict[str, Any]] = []
     curves, units = [], []
@@ -175,7 +169,6 @@ def score_arm(
         units=pd.concat(units, ignore_index=True),
         curves=pd.concat(curves, ignore_index=True),
         classes=encoded.classes,
-        test_to_train=test_to_train,
     )
 
 
@@ -212,14 +205,6 @@ def _runs_of(name: str, rows: pd.DataFrame, classes: int) -> pd.DataFrame:
         positives = int((labels > 0).sum())
         found.append((seed, fold, inner, name, len(labels), positives, auc, precision))
     return pd.DataFrame(found, columns=list(RUN_COLUMNS))
-
-
-def _test_to_train(of_runs: pd.DataFrame) -> float:
-    # The training part of a fold is what the other folds of its seed validate.
-    of_seed = of_runs.groupby("seed")["n"].transform("sum")
-    if of_runs.empty or not (of_seed > of_runs["n"]).all():
-        return float("nan")
-    return float((of_runs["n"] / (of_seed - of_runs["n"])).mean())
 
 
 def _units(
@@ -271,7 +256,6 @@ def join_scored(scored: Mapping[str, Scored]) -> Scored:
         units=join("units"),
         curves=join("curves"),
         classes=one.classes,
-        test_to_train=one.test_to_train,
     )
 
 
@@ -287,8 +271,7 @@ def write_scores(
     summary, runs, curves
         CSV files.
     units
-        Parquet file; its metadata ``fewcase`` is JSON with `classes` and `test_to_train`, the
-        latter null where it has no value.
+        Parquet file; its metadata ``fewcase`` is JSON with `classes`.
     """
     texts = [(summary, scored.summary), (runs, scored.runs), (curves, scored.curves)]
     for path, table in texts:
@@ -296,9 +279,5 @@ def write_scores(
             with atomic_path(path) as temporary:
                 table.to_csv(temporary, index=False, lineterminator="\n")
     if units is not None:
-        known = np.isfinite(scored.test_to_train)
-        facts = {
-            "classes": scored.classes,
-            "test_to_train": scored.test_to_train if known else None,
-        }
-        write_table(units, scored.units, {"fewcase": json.dumps(facts)})
+        facts = json.dumps({"classes": scored.classes})
+        write_table(units, scored.units, {"fewcase": facts})

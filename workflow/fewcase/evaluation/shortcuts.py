@@ -81,7 +81,7 @@ def _no_scores() -> Scored:
         pd.DataFrame(columns=list(dict.fromkeys(("arm", *names))))
         for names in (SUMMARY_COLUMNS, RUN_COLUMNS, _UNIT_COLUMNS, CURVE_COLUMNS)
     )
-    return Scored(summary, runs, units, curves, 2, float("nan"))
+    return Scored(summary, runs, units, curves, 2)
 
 
 def _validated(split: pd.DataFrame) -> list[str]:

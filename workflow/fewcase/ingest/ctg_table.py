@@ -228,7 +228,10 @@ def _check_columns(path: Path, found: list[str], wanted: list[str]) -> None:
         if found.count(column) > 1:
             raise InputError(f"{path}: two columns are called {column!r}. Rename one of them.")
         if column not in found:
-            raise InputError(f"{path}: no column {column!r}.{nearest(column, found)}")
+            raise InputError(
+                f"{path}: no column {column!r}.{nearest(column, found)} Mend the cohort's columns, "
+                "or leave the key out where it may be."
+            )
 
 
 class _Row:

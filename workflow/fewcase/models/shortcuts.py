@@ -12,13 +12,13 @@ import pandas as pd
 
 from fewcase.study.errors import InputError
 from fewcase.study.fields import nearest
+from fewcase.study.words import METADATA_COLUMNS
 
 Float64 = npt.NDArray[np.float64]
 
 FILE_COLUMNS = ("file_type", "file_bytes", "width", "height", "sampling_hz", "samples")
 SIGNAL_COLUMNS = ("missing", "longest_gap_s", "uc_missing")
 FOUR_FEATURES = ("baseline_min", "baseline_max", "acceleration_area", "deceleration_area")
-METADATA_COLUMNS = ("site", "year", "maternal_age", "gestational_weeks")
 
 LEVELS = 50
 """Words of a column that count at most, the most frequent first; all others are unknown."""
@@ -53,7 +53,7 @@ def gather_columns(
     names: Iterable[str],
     examples: pd.DataFrame,
     sources: Sources,
-    metadata: Sequence[str] | None = None,
+    metadata: Sequence[str],
 ) -> dict[str, pd.DataFrame]:
     """Return the columns of each shortcut, a line per example, indexed by row.
 
@@ -66,8 +66,8 @@ def gather_columns(
     sources
         Where the columns are.
     metadata
-        Columns of a record for the shortcut of that name, ``year`` being that of its date; None
-        takes `METADATA_COLUMNS` as far as they are known.
+        Columns of a record for the shortcut of that name, ``year`` being that of its date. Those
+        of `fewcase.study.words.METADATA_COLUMNS` need not be there.
 
     Returns
     -------
@@ -79,7 +79,8 @@ def gather_columns(
     Raises
     ------
     InputError
-        For a metadata column that no record has, or an example that a table lacks or has twice.
+        For any other metadata column that no record has, or an example that a table lacks or has
+        twice.
     """
     found = {}
     for name in names:
@@ -93,7 +94,7 @@ def gather_columns(
 
 
 def _columns_of(
-    name: str, examples: pd.DataFrame, sources: Sources, metadata: Sequence[str] | None
+    name: str, examples: pd.DataFrame, sources: Sources, metadata: Sequence[str]
 ) -> pd.DataFrame:
     records = _joined(sources.records, "record", examples["parent"])
     if name == "file":
@@ -110,11 +111,11 @@ def _columns_of(
     if name == "metadata":
         if "date" in records:
             records["year"] = pd.to_datetime(records["date"]).dt.year
-        for column in metadata or ():
-            if column not in records:
+        for column in metadata:
+            if column not in records and column not in METADATA_COLUMNS:
                 hint = nearest(column, records.columns)
                 raise InputError(f"metadata: no record has a column {column!r}.{hint}")
-        return _plain(records, METADATA_COLUMNS if metadata is None else metadata)
+        return _plain(records, metadata)
     return pd.DataFrame(index=range(len(examples)))
 
 

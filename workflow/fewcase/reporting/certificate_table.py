@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fewcase.data.files import read_json
-from fewcase.reporting.display import LEAKY_NOTE, Cell, DisplayTable, Row
+from fewcase.reporting.display import (
+    COPIES_NOTE,
+    LEAKY_NOTE,
+    UNKNOWN_NOTE,
+    Cell,
+    DisplayTable,
+    Row,
+    warnings_below,
+)
 from fewcase.reporting.text import count, plain
 from fewcase.study.errors import InputError
 
@@ -40,6 +47,23 @@ class Verdict:
     warns: bool
 
 
+@dataclasses.dataclass(frozen=True)
+class Standing:
+    """What the certificates of a split say of all numbers under it.
+
+    Attributes
+    ----------
+    leaky
+        Whether the same people or content are on two sides.
+    notes
+        What has to be said wherever such numbers stand: sentences that begin with one of
+        `display.RED_NOTES`.
+    """
+
+    leaky: bool = False
+    notes: tuple[str, ...] = ()
+
+
 def read_certificates(paths: Iterable[Path]) -> dict[str, list[dict[str, Any]]]:
     """Read certificates (see `fewcase.splits.certificate.certify`) by split, in order of seeds.
 
@@ -67,6 +91,48 @@ def status_of(of_split: Sequence[Mapping[str, Any]]) -> str:
     return next((status for status in (LEAKY, UNKNOWN) if status in found), CLEAN)
 
 
+def standing_of(of_split: Sequence[Mapping[str, Any]]) -> Standing:
+    """Return what the certificates of all seeds of a split come to."""
+    leaky = status_of(of_split) == LEAKY
+    notes = []
+    if leaky:
+        notes.append(LEAKY_NOTE if of_split[0]["scheme"] == "image" else COPIES_NOTE)
+    unknown = _unknown(of_split)
+    if "patients" in unknown:
+        notes.append(UNKNOWN_NOTE)
+    if others := [plain(name) for name in unknown if name != "patients"]:
+        notes.append(
+            f"Unknown: {', '.join(others)} were not looked for, so some may be on both sides."
+        )
+    return Standing(leaky, tuple(notes))
+
+
+def _unknown(of_split: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the checks of which nobody knows what they would find."""
+    return [name for name in _names(of_split) if _check(of_split, name)[0] == UNKNOWN]
+
+
+def read_standings(paths: Iterable[Path]) -> dict[str, Standing]:
+    """Read certificates (see `read_certificates`) as what they come to, by split."""
+    return {name: standing_of(of_split) for name, of_split in read_certificates(paths).items()}
+
+
+def standing_in(standings: Mapping[str, Standing], split: str) -> Standing:
+    """Return how a split stands; where no certificates were given at all, nothing is said.
+
+    Raises
+    ------
+    InputError
+        Where there are certificates, but none of this split.
+    """
+    if standings and split not in standings:
+        raise InputError(
+            f"--certificates: none is of split {split!r}, whose numbers are shown; give those of "
+            "every split and seed."
+        )
+    return standings.get(split, Standing())
+
+
 def verdicts(certificates: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Verdict]:
     """Return what the certificates come to: how many are clean, what leaks, what is not known."""
     by_status: dict[str, list[str]] = {CLEAN: [], LEAKY: [], UNKNOWN: []}
@@ -82,10 +148,7 @@ def verdicts(certificates: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Ve
     for split in by_status[LEAKY]:
         said.append(Verdict(_leak(split, certificates[split]), True))
     unknown = [
-        (split, name)
-        for split, of_split in certificates.items()
-        for name in _names(of_split)
-        if _check(of_split, name)[0] == UNKNOWN
+        (split, name) for split, of_split in certificates.items() for name in _unknown(of_split)
     ]
     anonymous = [plain(split) for split, name in unknown if name == "patients"]
     if anonymous:
@@ -105,7 +168,9 @@ def _leak(split: str, of_split: Sequence[Mapping[str, Any]]) -> str:
         for status, _, number in [_check(of_split, name)]
         if status == LEAKY
     ]
-    told = f"{', '.join(shared)} are on two sides" if shared else "nothing is shared by chance"
+    unknown = _check(of_split, "patients")[0] == UNKNOWN
+    none = "who is on two sides cannot be known" if unknown else "nobody happens to be on two sides"
+    told = f"{', '.join(shared)} are on two sides" if shared else none
     by_image = of_split[0]["scheme"] == "image"
     why = "was drawn by image, whatever the patient" if by_image else "ignores copies"
     return f"Split {plain(split)} is leaky: it {why}; {told}."
@@ -113,31 +178,18 @@ def _leak(split: str, of_split: Sequence[Mapping[str, Any]]) -> str:
 
 def _copies(certificates: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Verdict]:
     """Return how many copies were found, the most of any split."""
-    exact = max((_exact_copies(c) for cs in certificates.values() for c in cs), default=0)
-    near = max((_near_copies(c) for cs in certificates.values() for c in cs), default=0)
-    if not (exact or near):
+    found = [
+        max((_found(c, name) for cs in certificates.values() for c in cs), default=0)
+        for name in COPIES
+    ]
+    if not any(found):
         return []
-    told = f"{count(exact)} exact copies and {count(near)} examples with a near copy"
+    told = f"{count(found[0])} exact copies and {count(found[1])} examples with a near copy"
     return [Verdict(f"Among the examples in use are {told}.", False)]
 
 
-def _exact_copies(certificate: Mapping[str, Any]) -> int:
-    """Return how many examples are in use beyond the first of each content."""
-    used = sum(part["examples"] for name, part in _parts(certificate, 0) if name in PARTS)
-    compared = {check["name"]: check["compared"] for check in certificate["checks"]}
-    return max(0, used - compared.get(COPIES[0], used)) if _searched(certificate) else 0
-
-
-def _near_copies(certificate: Mapping[str, Any]) -> int:
-    """Return how many examples have a near copy, which a certificate says in words alone."""
-    details = [check["detail"] for check in certificate["checks"] if check["name"] == COPIES[1]]
-    found = re.search(r"(\d+) examples have a near duplicate", " ".join(details))
-    return int(found[1]) if found else 0
-
-
-def _searched(certificate: Mapping[str, Any]) -> bool:
-    of_copies = [check for check in certificate["checks"] if check["name"] in COPIES]
-    return all(check["status"] != UNKNOWN for check in of_copies)
+def _found(certificate: Mapping[str, Any], name: str) -> int:
+    return sum(check["found"] for check in certificate["checks"] if check["name"] == name)
 
 
 def _parts(certificate: Mapping[str, Any], fold: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -202,8 +254,8 @@ def _lay_out_checks(
     ]
     if missing := [name for name in names if name not in applies]:
         notes.append(f"Nothing to check here: {', '.join(map(plain, missing))}.")
-    if any(cs[0]["scheme"] == "image" for cs in certificates.values()):
-        notes.append(LEAKY_NOTE)
+    standings = {split: standing_of(of_split) for split, of_split in certificates.items()}
+    notes += warnings_below(False, [(name, s.leaky, s.notes) for name, s in standings.items()])
     columns = ["Split", "Status", "Policy on copies"]
     columns += [plain(name)[:1].upper() + plain(name)[1:] for name in applies]
     return DisplayTable(

@@ -13,18 +13,20 @@ import pandas as pd
 
 from fewcase.data.files import read_json, read_table
 from fewcase.reporting.flow_figure import Box, boxes_of, read_account
+from fewcase.reporting.reproduction import study_in_effect
 from fewcase.reporting.text import count, factor_value, number, plain, with_interval
 from fewcase.splits.flow import LEFT_OUT, REMAINING, TEST
 from fewcase.study.errors import InputError
-from fewcase.study.plan import Study, read_study
+from fewcase.study.plan import Study
+from fewcase.study.settings import SignalOptions
 
 MEASURE_TITLES = {
     "auc_mean": "ROC-AUC, mean over seeds and folds",
     "auc_pooled": "ROC-AUC, out-of-fold scores pooled",
     "auc_ensemble": "ROC-AUC of the score averaged over all runs",
     "average_precision": "average precision",
-    "sensitivity": "sensitivity at a threshold fixed on validation",
-    "specificity": "specificity at a threshold fixed on validation",
+    "sensitivity": "sensitivity at a threshold fixed on other examples",
+    "specificity": "specificity at a threshold fixed on other examples",
     "sensitivity_at_specificity_90": "sensitivity at 90 % specificity",
     "brier": "Brier score",
     "ece": "expected calibration error",
@@ -88,8 +90,7 @@ class RunFiles:
     @functools.cached_property
     def plan(self) -> Study:
         """The plan of the study in effect."""
-        effective = read_json(self.study)
-        return read_study({**effective, "presets": {effective.get("preset", "smoke"): {}}})
+        return study_in_effect(read_json(self.study))
 
     @functools.cached_property
     def boxes(self) -> list[Box]:
@@ -202,10 +203,16 @@ def _eligibility(files: RunFiles) -> Answer | None:
     return Answer(text, (files.account,))
 
 
+def _window(signal: SignalOptions) -> str:
+    if signal.window == "all":
+        return f"All consecutive windows of {signal.minutes:g} min, back from the end"
+    return f"The {signal.window} {signal.minutes:g} min"
+
+
 def _preprocessing(files: RunFiles) -> Answer:
     signal, images = files.plan.signal, files.plan.images
     text = (
-        f"The {signal.window} {signal.minutes:g} min of each recording; FHR outside "
+        f"{_window(signal)} of each recording; FHR outside "
         f"{signal.fhr_low:g} to {signal.fhr_high:g} bpm, steps of {signal.jump_bpm:g} bpm and "
         f"values {signal.block_bpm:g} bpm from the mean of their {signal.block_s:g} s are missing "
         f"and interpolated; UC averaged over {signal.uc_average_s:g} s and smoothed; drawn at "
@@ -302,10 +309,22 @@ def _selection(files: RunFiles) -> Answer:
         else f"Training stops after {patience} epochs without a better AUC on the inner part kept "
         "for it, and the best weights are kept; validation and test take no part."
     )
-    selections = [path for path in files.tables if path.stem.endswith("-selection")]
+    selections = [
+        path for path in files.tables if path.stem.endswith("-selection") and _has_rows(path)
+    ]
     if selections:
-        text += " The winner of each experiment has its nested value beside the flat one."
+        text += " The winner of each grid or sweep has its nested value beside the flat one."
     return Answer(text, (files.study, *selections))
+
+
+def _has_rows(path: Path) -> bool:
+    """Return whether a table says anything: that of an experiment without winners does not."""
+    try:
+        return not pd.read_csv(path, dtype=str).empty
+    except pd.errors.EmptyDataError:
+        return False
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no readable CSV table ({error}).") from None
 
 
 def _ensembling(files: RunFiles) -> Answer:
@@ -332,11 +351,18 @@ def _imbalance(files: RunFiles) -> Answer:
         )
     if recipe.ratio_batches and not recipe.is_classical:
         text += " Mini-batches keep the ratio of the training set."
-    known = {row["statistic"] for row in files.score_table.to_dict("records")}
-    corrected = "brier_raw" in known
-    if corrected:
+    table = files.score_table
+    methods = table["method"][(table["statistic"] == "brier") & table["value"].notna()].astype(str)
+    if methods.empty:
+        return Answer(text, (files.study,))
+    reasons = methods[methods.str.contains("not corrected", regex=False)]
+    if reasons.empty:
         text += " Probabilities are corrected for the changed prevalence before calibration."
-    return Answer(text, _known(files.study, files.scores if corrected else None))
+    else:
+        # The method of the estimate comes first, then why nothing was corrected.
+        reason = "".join(reasons.iloc[0].partition("not corrected")[1:]).partition(";")[0]
+        text += f" Probabilities are {plain(reason)}."
+    return Answer(text, _known(files.study, files.scores))
 
 
 def _initialisation(files: RunFiles) -> Answer | None:
@@ -381,7 +407,11 @@ def _updating(files: RunFiles) -> Answer:
 
 def _subsets(files: RunFiles) -> Answer:
     study = files.plan
-    text = f"One window per recording: the {study.signal.window} {study.signal.minutes:g} min."
+    windows = _window(study.signal)
+    if study.signal.window == "all":
+        text = f"{windows} of each recording."
+    else:
+        text = f"One window per recording: {windows[0].lower()}{windows[1:]}."
     preset = f" Preset {study.preset}" + (
         " of the study at its full size."
         if study.preset == "full"
@@ -391,7 +421,7 @@ def _subsets(files: RunFiles) -> Answer:
 
 
 def _subgroups_method(files: RunFiles) -> Answer | None:
-    groups = getattr(files.plan, "subgroups", {})
+    groups = files.plan.subgroups
     if not groups:
         return None
     return Answer(
@@ -619,9 +649,13 @@ def _calibration(files: RunFiles) -> Answer | None:
 def _output(files: RunFiles) -> Answer:
     text = "A probability for each class."
     rows = files.score_table[files.score_table["statistic"] == "threshold"]
+    # Cross-validation has a threshold per run; that of the test set is what a user would apply.
+    rows = rows[rows["value"].notna()].sort_values("set", key=lambda name: name != "test")
     if len(rows):
-        text += " Where a class is asked for, the threshold is fixed on validation and then applied"
-        text += f" ({number(float(rows['value'].iloc[0]))} on {rows['set'].iloc[0]})."
+        name = str(rows["set"].iloc[0])
+        text += " Where a class is asked for, the threshold is fixed on other examples than those "
+        text += f"it is applied to ({number(float(rows['value'].iloc[0]))} on "
+        text += f"{SETS.get(name, name)})."
         return Answer(text, _known(files.study, files.scores))
     return Answer(text, (files.study,))
 

@@ -54,19 +54,26 @@ def contrast(keys: Sequence[Key], reference: Mapping[str, str], evidence: Eviden
         ``_holm`` (p adjusted over all rows of the table) and ``_method`` or the reason why there
         is none. ``test_detectable`` is the smallest difference from the reference that the test
         set would show with a power of 80 %, by the variance of the one observed or, as its
-        ``_method`` says, from counts alone; ``test_detectable_auc`` is the smallest AUC that it
-        would tell from 0.5. ``shortcut`` and columns beginning with it are name and AUC of the
-        best shortcut of the split by cross-validation; columns ``{side}_over_shortcut`` are
-        differences from it; ``beats_shortcut`` is yes where the interval of the one over runs lies
-        above 0, no where it does not, and empty where there is none.
+        ``_method`` says, from counts alone, in a single comparison; ``test_detectable_holm`` is
+        the same where p is adjusted for all ``test_comparisons`` and has to reach the first step of
+        Holm's procedure. ``test_detectable_auc`` is the smallest AUC that it would tell from 0.5.
+        ``shortcut`` and columns beginning with it are name and AUC of the best shortcut of the
+        split by cross-validation; columns ``{side}_over_shortcut`` are differences from it;
+        ``beats_shortcut`` is yes where the interval of the one over runs lies above 0, no where it
+        does not, and empty where there is none.
     """
     rows: list[dict[str, Any]] = [
         {"reference": "yes" if reference.get(split) == arm else "no"} for arm, split in keys
     ]
-    for split in dict.fromkeys(split for _, split in keys):
+    references = {split: (reference[split], split) for _, split in keys}
+    on_test: dict[Key, Difference] = {}
+    for split, of_split in references.items():
+        on_test |= _on_test([key for key in keys if key[1] == split], of_split, evidence)
+    comparisons = _comparisons(keys, references, on_test)
+    for split, of_split in references.items():
         chosen = [i for i, key in enumerate(keys) if key[1] == split]
-        of_split = [keys[i] for i in chosen]
-        found = _contrast_split(of_split, (reference[split], split), evidence)
+        rivals = {keys[i]: on_test[keys[i]] for i in chosen}
+        found = _contrast_split(rivals, of_split, evidence, comparisons)
         for i, columns in zip(chosen, found, strict=True):
             rows[i] |= columns
     table = pd.DataFrame(rows)
@@ -77,23 +84,30 @@ def contrast(keys: Sequence[Key], reference: Mapping[str, str], evidence: Eviden
     return table
 
 
+def _comparisons(
+    keys: Sequence[Key], references: Mapping[str, Key], on_test: Mapping[Key, Difference]
+) -> int:
+    """Return for how many comparisons on the test set p is adjusted, or would be."""
+    others = [key for key in keys if key != references[key[1]]]
+    return sum(math.isfinite(on_test[key].p) for key in others) or len(others)
+
+
 def _contrast_split(
-    keys: Sequence[Key], reference: Key, evidence: Evidence
+    on_test: Mapping[Key, Difference], reference: Key, evidence: Evidence, comparisons: int
 ) -> list[dict[str, Any]]:
     best = _best_shortcut(reference[1], evidence)
     shortcut = (SHORTCUT_PREFIX + best["shortcut"], reference[1])
-    on_test = _on_test(keys, reference, evidence)
-    over_shortcut = _on_test(keys, shortcut, evidence)
-    size = _size_of_test(reference, evidence)
+    over_shortcut = _on_test(list(on_test), shortcut, evidence)
+    size = _size_of_test(reference, evidence, comparisons)
     rows = []
-    for key in keys:
+    for key, on_same in on_test.items():
         others = key != reference
         over_runs = _over_runs(key, shortcut, evidence)
         row = {
             **_columns("cv_difference", _over_runs(key, reference, evidence), others),
-            **_columns("test_difference", on_test[key], others),
+            **_columns("test_difference", on_same, others),
             **size,
-            **_detectable(on_test[key] if others else None, size),
+            **_detectable(on_same if others else None, size),
             **best,
             **_columns("cv_over_shortcut", over_runs, True),
             **_columns("test_over_shortcut", over_shortcut[key], True),
@@ -177,9 +191,10 @@ def _best_shortcut(split: str, evidence: Evidence) -> dict[str, Any]:
     return {"shortcut": str(best["arm"]).removeprefix(SHORTCUT_PREFIX), **columns}
 
 
-def _size_of_test(reference: Key, evidence: Evidence) -> dict[str, Any]:
+def _size_of_test(reference: Key, evidence: Evidence, comparisons: int) -> dict[str, Any]:
     """Return what a test set of this size could show, the differences between arms unseen."""
-    size = {"test_detectable_auc": NAN, "test_detectable_by_counts": NAN}
+    names = ("test_detectable_auc", "test_detectable_by_counts", "test_detectable_by_counts_holm")
+    size = {"test_comparisons": comparisons, **dict.fromkeys(names, NAN)}
     units = evidence.units(reference, "test")
     if units is None:
         return size
@@ -188,15 +203,29 @@ def _size_of_test(reference: Key, evidence: Evidence) -> dict[str, Any]:
     if min(counts) > 0:
         auc = roc_auc(units.scores[0], units.labels)
         size["test_detectable_auc"] = smallest_auc(*counts)
-        size["test_detectable_by_counts"] = smallest_difference(*counts, auc, ASSUMED_CORRELATION)
+        for name, number in (("", 1), ("_holm", max(comparisons, 1))):
+            size[f"test_detectable_by_counts{name}"] = smallest_difference(
+                *counts, auc, ASSUMED_CORRELATION, comparisons=number
+            )
     return size
 
 
 def _detectable(found: Difference | None, size: Mapping[str, float]) -> dict[str, Any]:
     """Return the smallest difference from the reference arm that a test set could show."""
     if found is not None and found.standard_error > 0:
-        smallest = smallest_difference_of_variance(found.standard_error**2)
-        return {"test_detectable": smallest, "test_detectable_method": SEEN}
-    by_counts = NAN if found is None else size["test_detectable_by_counts"]
-    method = COUNTED if math.isfinite(by_counts) else ""
-    return {"test_detectable": by_counts, "test_detectable_method": method}
+        smallest = [
+            smallest_difference_of_variance(found.standard_error**2, comparisons=number)
+            for number in (1, int(size["test_comparisons"]))
+        ]
+        method = SEEN
+    else:
+        ends = ("", "_holm")
+        smallest = [
+            NAN if found is None else size[f"test_detectable_by_counts{end}"] for end in ends
+        ]
+        method = COUNTED if math.isfinite(smallest[0]) else ""
+    return {
+        "test_detectable": smallest[0],
+        "test_detectable_holm": smallest[1],
+        "test_detectable_method": method,
+    }

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fewcase.data.files import atomic_path, read_json, write_json
-from fewcase.reporting.text import for_latex, for_markdown
+from fewcase.reporting.text import for_latex, for_markdown, plain
 from fewcase.study.errors import InputError
 
 LEAKY_NOTE = (
     "Leaky: folds were drawn by image (scheme: image), so recordings of one patient may be in "
     "training and validation at once. Such numbers are too good and say nothing about new patients."
 )
+COPIES_NOTE = (
+    "Leaky: copies were left where they fell (duplicates: ignore), so the same content is in "
+    "training and in validation or test. Such numbers are too good and say nothing about new "
+    "patients."
+)
+UNKNOWN_NOTE = (
+    "Unknown: patients are not known; each recording counts as a patient of its own, so one person "
+    "may be on both sides."
+)
 SIMULATED_NOTE = "All recordings are simulated: the numbers are no evidence about patients."
+RED_NOTES = ("Leaky", "Unknown")
+"""How notes begin that are shown in red."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +107,35 @@ def write_tables(
         with atomic_path(path) as temporary:
             temporary.write_text("\n".join(texts), encoding="utf-8")
     write_display(display, tables, caption)
+
+
+def warnings_below(simulated: bool, splits: Iterable[tuple[str, bool, Sequence[str]]]) -> list[str]:
+    """Return what must be said below every table with the numbers of some splits.
+
+    Parameters
+    ----------
+    simulated
+        Whether the recordings are.
+    splits
+        Name, whether it is leaky, and what its certificates say (see
+        `certificate_table.Standing`). A leaky split of which they say nothing was drawn by image.
+    """
+    leaky: dict[str, None] = {}
+    unknown: dict[str, list[str]] = {}
+    names = []
+    for name, leaks, notes in splits:
+        names.append(plain(name))
+        of_leaks = [note for note in notes if note.startswith("Leaky")]
+        leaky |= dict.fromkeys(of_leaks or ([LEAKY_NOTE] if leaks else []))
+        for note in notes:
+            if note not in of_leaks and names[-1] not in unknown.setdefault(note, []):
+                unknown[note].append(names[-1])
+    warnings = [SIMULATED_NOTE] if simulated else []
+    for note, named in unknown.items():
+        # Rows say themselves whether they are leaky, but not whether that is known.
+        where = "" if len(named) == len(set(names)) else f" under {', '.join(named)}"
+        warnings.append(note.replace(":", f"{where}:", 1))
+    return [*warnings, *leaky]
 
 
 # Display files -----------------------------------------------------------------------------------

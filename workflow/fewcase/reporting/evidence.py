@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
+from fewcase.statistics.intervals import ratio_to_training
 from fewcase.statistics.metrics import FloatArray
 from fewcase.study.errors import InputError
 from fewcase.study.words import SHORTCUT_PREFIX
@@ -41,8 +41,8 @@ class Runs:
     parts
         How many inner parts a run has, at most.
     test_to_train
-        Units of the validation part over those of the training part, mean over runs; NaN where a
-        seed has one fold only.
+        Units of the validation part over those of the training part, mean over runs, see
+        `ratio_to_training`; NaN where a seed has one fold only.
     """
 
     validation: Mapping[Run, float]
@@ -59,7 +59,7 @@ class Runs:
         ValueError
             Where a number is none.
         """
-        validation, sizes = {}, {}
+        validation, sizes, stopping = {}, {}, {}
         parts: dict[Run, list[float]] = {}
         for row in rows:
             run = int(row["seed"]), int(row["fold"])
@@ -68,18 +68,14 @@ class Runs:
                 validation[run], sizes[run] = auc, int(row["n"])
             elif row["set"] == "inner":
                 parts.setdefault(run, []).append(auc)
-        of_seed = Counter[int]()
-        for (seed, _), size in sizes.items():
-            of_seed[seed] += size
-        rest = {run: of_seed[run[0]] - size for run, size in sizes.items()}
-        several = bool(rest) and min(rest.values()) > 0
-        ratios = [size / rest[run] for run, size in sizes.items()] if several else [math.nan]
+                if int(row["inner"]) == 0:
+                    stopping[run] = int(row["n"])
         known = {run: [auc for auc in aucs if math.isfinite(auc)] for run, aucs in parts.items()}
         return cls(
             validation,
             {run: sum(aucs) / len(aucs) for run, aucs in known.items() if aucs},
             max(map(len, parts.values()), default=0),
-            sum(ratios) / len(ratios),
+            ratio_to_training(sizes, stopping),
         )
 
 
@@ -120,10 +116,28 @@ class Units:
             order = pd.Index(self.names.to_numpy()).get_indexer(others.names.to_numpy())
             if len(self.names) != len(others.names) or (order < 0).any():
                 return None
-            self = Units(
-                self.names.take(pa.array(order)), self.labels[order], self.scores[:, order]
-            )
+            self = self.take(order)
         return self if np.array_equal(self.labels, others.labels) else None
+
+    def take(self, places: npt.NDArray[np.int64]) -> Units:
+        """Return the units at some places, in their order."""
+        names = self.names.take(pa.array(places))
+        return Units(names, self.labels[places], self.scores[:, places])
+
+
+def on_common(one: Units, other: Units) -> tuple[Units, Units, npt.NDArray[np.int64]]:
+    """Return those units of two arms that both were scored on, in the order of the other's.
+
+    Returns
+    -------
+    one, other
+        The units, the same names in the same order.
+    places
+        Where they stand in `other`.
+    """
+    found = pd.Index(one.names.to_numpy()).get_indexer(other.names.to_numpy()).astype(np.int64)
+    places = np.flatnonzero(found >= 0).astype(np.int64)
+    return one.take(found[places]), other.take(places), places
 
 
 @dataclasses.dataclass(frozen=True)

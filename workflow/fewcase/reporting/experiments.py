@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from fewcase.reporting.audit import audit
+from fewcase.reporting.certificate_table import Standing, standing_in
 from fewcase.reporting.contrasts import contrast
 from fewcase.reporting.evidence import Evidence, Key
 from fewcase.reporting.paper import published_table, read_paper
@@ -42,12 +43,21 @@ NOTHING = Evidence()
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """One row of an experiment: an arm under a split, and the factors that are varied."""
+    """One row of an experiment: an arm under a split, and the factors that are varied.
+
+    Attributes
+    ----------
+    leaky
+        Whether the same people or copies are on two sides of the split.
+    notes
+        What the certificates of the split say of its numbers.
+    """
 
     arm: str
     split: str
     factors: dict[str, Any]
     leaky: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -100,9 +110,18 @@ class Experiment:
 
     @property
     def leaky(self) -> str:
-        """``all``, ``some`` or ``none``: which arms were split by image, whatever the patient."""
+        """``all``, ``some`` or ``none``: which arms are under a leaky split."""
         leaky = {arm.leaky for arm in self.arms}
         return "none" if True not in leaky else "some" if False in leaky else "all"
+
+    def certified(self, standings: Mapping[str, Standing]) -> Experiment:
+        """Return the same experiment with what the certificates of its splits say."""
+        arms = []
+        for arm in self.arms:
+            found = standing_in(standings, arm.split)
+            leaky = arm.leaky or found.leaky
+            arms.append(dataclasses.replace(arm, leaky=leaky, notes=found.notes))
+        return dataclasses.replace(self, arms=tuple(arms))
 
     @property
     def factors(self) -> list[str]:
@@ -264,7 +283,7 @@ def tabulate(experiment: Experiment, scores: Scores, evidence: Evidence = NOTHIN
     keys = [arm.key for arm in experiment.arms]
     parts = [table, contrast(keys, experiment.references, evidence)]
     if experiment.layout == "audit":
-        parts.append(audit(keys, [arm.leaky for arm in experiment.arms], evidence))
+        parts.append(audit(keys, evidence))
     return pd.concat(parts, axis=1)
 
 
@@ -302,6 +321,7 @@ def _tabulate_arms(experiment: Experiment, scores: Scores) -> pd.DataFrame:
             names = {"auc": "value", "low": "low", "high": "high", "method": "method"}
             row |= _columns_of(ensemble, {f"{name}_{k}": v for k, v in names.items()})
             over_runs = {f"{name}_mean": "value", f"{name}_sd": "sd"}
+            over_runs |= {f"{name}_mean_{k}": k for k in ("low", "high")}
             row |= _columns_of(scores.get(arm, name, "auc_mean"), over_runs)
             row |= _columns_of(ensemble, {f"{name}_{k}": k for k in counts})
         if published is not None:

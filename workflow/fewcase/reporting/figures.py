@@ -479,10 +479,12 @@ def _draw_audit(experiment: Experiment, table: pd.DataFrame) -> Figure:
     panels = [("cv_mean", "cv", "Cross-validation: mean")]
     if found[["patient_test_auc", "image_test_auc"]].notna().any(axis=None):
         panels.append(("test_auc", "test", "Test: averaged score"))
-    figure = start_figure(titled(experiment), False, _height_of_dots(names, 2) + 0.2)
+    leaky = experiment.leaky == "all"
+    figure = start_figure(titled(experiment), leaky, _height_of_dots(names, 2) + 0.2)
     all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     y = np.arange(len(found), dtype=float)
-    sides = [("patient", "o", "black", "patient-level folds", -0.12)]
+    of_patients = "patient-level folds" + (" (leaky)" if leaky else "")
+    sides = [("patient", "o", LEAKY_COLOUR if leaky else "black", of_patients, -0.12)]
     sides += [("image", "s", LEAKY_COLOUR, "image-level folds (leaky)", 0.12)]
     for axes, (value, stem, title) in zip(all_axes, panels, strict=True):
         ends = [found[f"{side}_{value}"] for side, *_ in sides]

@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 
 from fewcase.evaluation.scores import SUMMARY_COLUMNS
-from fewcase.reporting.display import LEAKY_NOTE, SIMULATED_NOTE, Cell, DisplayTable, Row
+from fewcase.reporting.certificate_table import Standing, standing_in
+from fewcase.reporting.display import Cell, DisplayTable, Row, warnings_below
 from fewcase.reporting.text import count, number, plain, signed, span
 from fewcase.study.errors import InputError
 
@@ -51,9 +52,11 @@ class Subject:
     arm, split
         Names, as in the scores.
     leaky
-        Whether the split was drawn by image, whatever the patient.
+        Whether the same people or copies are on two sides of the split.
     classes
         Name of each class, in the order of the labels 0, 1 …
+    notes
+        What the certificates of the split say of its numbers.
     """
 
     title: str
@@ -62,6 +65,12 @@ class Subject:
     split: str
     leaky: bool
     classes: tuple[str, ...] = ("negative", "positive")
+    notes: tuple[str, ...] = ()
+
+    def certified(self, standings: Mapping[str, Standing]) -> Subject:
+        """Return the same arm with what the certificates of its split say."""
+        found = standing_in(standings, self.split)
+        return dataclasses.replace(self, leaky=self.leaky or found.leaky, notes=found.notes)
 
     def titled(self, of: str = "") -> str:
         """Return a title that says where recordings are simulated or the split leaks."""
@@ -73,8 +82,7 @@ class Subject:
     @property
     def warnings(self) -> list[str]:
         """What to beware of, in sentences below a table."""
-        warnings = [SIMULATED_NOTE] if self.simulated else []
-        return warnings + ([LEAKY_NOTE] if self.leaky else [])
+        return warnings_below(self.simulated, [(self.split, self.leaky, self.notes)])
 
 
 def read_subject(text: str) -> Subject:

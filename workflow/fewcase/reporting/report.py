@@ -19,12 +19,14 @@ import pandas as pd
 from fewcase.data.files import read_json, read_table
 from fewcase.reporting.certificate_table import (
     LEAKY,
+    UNKNOWN,
     lay_out_certificates,
     read_certificates,
     status_of,
     verdicts,
 )
 from fewcase.reporting.display import (
+    RED_NOTES,
     SIMULATED_NOTE,
     Cell,
     Display,
@@ -55,7 +57,7 @@ HEADINGS = {
     "claim": "CLAIM",
 }
 DEFAULT_ARM, PAPER = ("performance", "shortcuts"), ("reproduction", "tripod_ai", "claim")
-KEPT_NOTES = ("Leaky", "No value", "†")
+KEPT_NOTES = (*RED_NOTES, "No value", "†")
 FOLDED = {"tripod_ai": "Show the filled checklist", "claim": "Show the filled checklist"}
 
 
@@ -122,7 +124,7 @@ def make_report(content: Mapping[str, Any], files: ReportFiles, templates: Path)
     Parameters
     ----------
     content
-        What files do not say: study, title, preset, simulated, leaky, experiments (names in their
+        What files do not say: study, title, preset, simulated, experiments (names in their
         order), cohorts (source by name), split (of the default arm), runs.
     files
         What the page is made from.
@@ -145,13 +147,15 @@ def make_report(content: Mapping[str, Any], files: ReportFiles, templates: Path)
     )
     environment.filters["breakable"] = breakable
     certificates = read_certificates(files.certificates)
+    found = {status_of(of) for of in certificates.values()}
     return environment.get_template("report.html.j2").render(
         title=plain(content["title"]),
         study=plain(content["study"]),
         preset=plain(content["preset"]),
         split=plain(content["split"]),
         simulated=bool(content["simulated"]),
-        leaky=bool(content["leaky"]),
+        leaky=LEAKY in found,
+        unknown=UNKNOWN in found,
         cohort_notes=_describe_cohorts(content, files.flows),
         preset_note=_describe_preset(content),
         verdicts=verdicts(certificates),

@@ -11,7 +11,9 @@ from typing import Any
 import pandas as pd
 
 from fewcase.data.files import read_json
+from fewcase.reporting.contrasts import compare_over_runs
 from fewcase.reporting.display import LEAKY_NOTE, SIMULATED_NOTE, Cell, DisplayTable, Row
+from fewcase.reporting.evidence import Evidence, Key, Runs
 from fewcase.reporting.labels import read_labels
 from fewcase.reporting.paper import CountOf, Paper, Setting, Statement, Wins
 from fewcase.reporting.text import (
@@ -23,7 +25,6 @@ from fewcase.reporting.text import (
     plain,
     signed,
 )
-from fewcase.statistics.comparisons import compare_runs
 from fewcase.study.errors import InputError
 from fewcase.study.fields import nearest
 from fewcase.study.plan import SPLIT_FACTORS, Study, read_study
@@ -63,8 +64,7 @@ class Results:
     flow, labels
         ``flow.csv`` and ``labels.csv``, or None.
     runs
-        By arm and split, for intervals of differences between two levels: `n` and `auc` of the
-        validation part of each run, indexed by seed and fold.
+        By arm and split, for intervals of differences between two levels.
     sizes
         Number of parameters by model.
     """
@@ -72,7 +72,7 @@ class Results:
     tables: Mapping[str, pd.DataFrame]
     flow: pd.DataFrame | None = None
     labels: pd.DataFrame | None = None
-    runs: Mapping[tuple[str, str], pd.DataFrame] = dataclasses.field(default_factory=dict)
+    runs: Mapping[Key, Runs] = dataclasses.field(default_factory=dict)
     sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -102,13 +102,13 @@ class Results:
         InputError
             Naming a file that is missing or no such table.
         """
-        of_arms = {(p.stem.removesuffix("-runs"), p.parent.name): _read_runs(p) for p in runs}
+        keys = [(path.stem.removesuffix("-runs"), path.parent.name) for path in runs]
         facts = [read_json(path) for path in options]
         return cls(
             {path.stem: _read_csv(path) for path in tables},
             None if flow is None else _read_csv(flow),
             None if labels is None else read_labels(labels),
-            of_arms,
+            Evidence.read(keys, runs=runs).runs,
             # A model with options of its own, such as a depth, is another one.
             {
                 f["recipe"]["model"]: int(f["parameters"])
@@ -123,15 +123,6 @@ def _read_csv(path: Path) -> pd.DataFrame:
         return pd.read_csv(path, keep_default_na=False, dtype=str)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: no readable CSV table ({error}).") from None
-
-
-def _read_runs(path: Path) -> pd.DataFrame:
-    table = _read_csv(path)
-    try:
-        table = table[table["set"] == "validation"].set_index(["seed", "fold"])
-        return table[["n", "auc"]].apply(pd.to_numeric)
-    except (KeyError, ValueError) as error:
-        raise InputError(f"{path}: not a table of runs ({error}).") from None
 
 
 # Settings ----------------------------------------------------------------------------------------
@@ -155,7 +146,7 @@ def facts_in_effect(study: Study, arm: str, split: str) -> dict[str, Any]:
         "unit": study.unit,
         "split.scheme": options.scheme,
         "split.hold_out": [str(part) for part in options.hold_out],
-        "split.duplicates": getattr(options, "duplicates", "ignore"),
+        "split.duplicates": options.duplicates,
     }
     sections = {
         "target": target,
@@ -484,10 +475,12 @@ def _title(levels: Mapping[str, Any]) -> str:
 def _of_side(row: Mapping[str, str], side: str) -> tuple[float, float, float, float]:
     """Return AUC, interval and standard deviation of an arm in cross-validation or on the test."""
     value = {"cv": "cv_mean", "test": "test_auc"}[side]
-    names = (value, f"{side}_low", f"{side}_high", f"{side}_sd")
-    numbers = [pd.to_numeric(row.get(name, ""), errors="coerce") for name in names]
-    ours, low, high, sd = (float(x) for x in numbers)
+    ours, low, high, sd = _numbers(row, value, f"{side}_low", f"{side}_high", f"{side}_sd")
     return ours, low, high, sd
+
+
+def _numbers(row: Mapping[str, str], *names: str) -> list[float]:
+    return [float(pd.to_numeric(row.get(name, ""), errors="coerce")) for name in names]
 
 
 def _statement_row(
@@ -521,24 +514,21 @@ def _over_runs(
 ) -> tuple[float, float, float]:
     keys = [(row["arm"], row["split"]) for row in (one, other)]
     if all(key in results.runs for key in keys):
-        both = results.runs[keys[0]].assign(auc_other=results.runs[keys[1]]["auc"])
-        others = both.groupby("seed")["n"].transform("sum") - both["n"]
-        ratio = float((both["n"] / others).mean())
-        if math.isfinite(ratio):
-            found = compare_runs(both["auc"], both["auc_other"], ratio)
-            return found.value, found.low, found.high
+        found = compare_over_runs(results.runs[keys[0]], results.runs[keys[1]])
+        return found.value, found.low, found.high
     return _of_side(one, "cv")[0] - _of_side(other, "cv")[0], NAN, NAN
 
 
 def _test_minus_cv(row: Mapping[str, str]) -> tuple[float, float, float]:
     """Return the difference of an arm's two AUCs, on different patients and so independent.
 
-    The interval is that of Newcombe's method of recovered variances: each end is as far away as
-    the two intervals' own distances, squared and added.
+    Both are means over single runs: the mean score of all runs, which the test column shows, ranks
+    better than one run does, and would hide a loss. The interval is that of Newcombe's method of
+    recovered variances: each end is as far away as the two intervals' own distances, squared and
+    added.
     """
-    (test, test_low, test_high, _), (cv, cv_low, cv_high, _) = (
-        _of_side(row, side) for side in ("test", "cv")
-    )
+    test, test_low, test_high = _numbers(row, "test_mean", "test_mean_low", "test_mean_high")
+    cv, cv_low, cv_high = _numbers(row, "cv_mean", "cv_low", "cv_high")
     difference = test - cv
     low = difference - math.hypot(test - test_low, cv_high - cv)
     high = difference + math.hypot(test_high - test, cv - cv_low)

@@ -73,7 +73,8 @@ def tabulate_selection(
         runs picked each arm (JSON). Or it is ``test``: `flat` is the largest AUC on the test set,
         `nested` the test AUC of the arm with the largest mean in cross-validation. Ties, and runs
         without an AUC on any inner part, go to the reference arm, else to the first. `gap` is flat
-        less nested.
+        less nested; where the winner or an arm that was picked lacks a run, over the runs that have
+        both (`gap_method` counts the others).
 
     References
     ----------
@@ -193,11 +194,7 @@ def _nested(
             no_difference(reason),
             counts,
         )
-    known = np.isfinite(values) & np.isfinite(judged[:, winner])
-    gap = no_difference("fewer than two runs in common")
-    if known.sum() > 1:
-        gap = compare_runs(judged[known, winner], values[known], ratio)
-    return mean_over_folds(values, ratio), gap, counts
+    return mean_over_folds(values, ratio), compare_runs(judged[:, winner], values, ratio), counts
 
 
 def _on_test(rivals: pd.DataFrame, preferred: int, evidence: Evidence) -> dict[str, Any] | None:
@@ -325,7 +322,13 @@ def _notes(selection: pd.DataFrame) -> list[str]:
             "Picked on validation: flat is the largest mean of cross-validation; nested takes, in "
             f"each run, the validation AUC of the arm that was best on {parts[-1]} inner {word} of "
             "the training data (in brackets how many runs took which), with the corrected "
-            "resampled t."
+            f"resampled t; where training stops early, the same {word} decided when, so that a "
+            "network is chosen by its best AUC over epochs."
+        )
+    if selection["gap_method"].str.contains("undefined in").any():
+        notes.append(
+            "Where an arm lacks the AUC of a run, the gap is over the runs that have both values, "
+            "and not the difference of the two columns."
         )
     if (selection["picked_on"] == "test").any():
         notes.append(

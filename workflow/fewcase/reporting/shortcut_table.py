@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fewcase.reporting.display import LEAKY_NOTE, SIMULATED_NOTE, Cell, DisplayTable, Row
+from fewcase.reporting.certificate_table import Standing, standing_in
+from fewcase.reporting.display import Cell, DisplayTable, Row, warnings_below
 from fewcase.reporting.performance import Footnotes, cell_text, read_content, records
 from fewcase.reporting.text import plain, shortcut_title, with_interval
 from fewcase.study.errors import InputError
@@ -49,15 +50,18 @@ class SplitTitle:
     title
         One line.
     leaky
-        Whether it was drawn by image, whatever the patient.
+        Whether the same people or copies are on two sides of it.
     default
         Whether it is the study's own.
+    notes
+        What its certificates say of its numbers.
     """
 
     name: str
     title: str
     leaky: bool
     default: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def heading(self) -> str:
@@ -78,6 +82,15 @@ class ShortcutStudy:
     def leaky(self) -> bool:
         """Whether all splits are."""
         return all(split.leaky for split in self.splits)
+
+    def certified(self, standings: Mapping[str, Standing]) -> ShortcutStudy:
+        """Return the same study with what the certificates of its splits say."""
+        splits = []
+        for split in self.splits:
+            found = standing_in(standings, split.name)
+            leaky = split.leaky or found.leaky
+            splits.append(dataclasses.replace(split, leaky=leaky, notes=found.notes))
+        return dataclasses.replace(self, splits=tuple(splits))
 
     def titled(self) -> str:
         """Return the title; it says where recordings are simulated or all splits leak."""
@@ -249,8 +262,8 @@ def _notes(study: ShortcutStudy, table: pd.DataFrame) -> list[str]:
     arms = table.loc[table["shortcut"] == "", "arm"]
     if len(arms):
         notes.append(f"Default arm: {plain(arms.iloc[0])}. Bold: the best shortcut of a split.")
-    notes += [SIMULATED_NOTE] if study.simulated else []
-    return notes + ([LEAKY_NOTE] if any(split.leaky for split in study.splits) else [])
+    splits = [(split.title, split.leaky, split.notes) for split in study.splits]
+    return [*notes, *warnings_below(study.simulated, splits)]
 
 
 def _note_of_best(split: SplitTitle, table: pd.DataFrame, several: bool) -> list[str]:

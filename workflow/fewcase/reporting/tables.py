@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from fewcase.reporting.audit import UNITS, is_by_image
 from fewcase.reporting.contrasts import SEEN
-from fewcase.reporting.display import LEAKY_NOTE, SIMULATED_NOTE, Cell, DisplayTable, Row
+from fewcase.reporting.display import Cell, DisplayTable, Row, warnings_below
 from fewcase.reporting.evidence import Key
 from fewcase.reporting.experiments import TEST_SETS, Experiment
 from fewcase.reporting.text import (
@@ -32,8 +33,8 @@ READING_OF_SITES = (
     "among the hospitals trained on (CV), the model does not travel well."
 )
 READING_OF_AUDIT = (
-    "How to read: each row is one recipe, trained on the same recordings under two kinds of folds; "
-    "image-level folds let recordings of one patient into training and validation at once, so an "
+    "How to read: each row is one recipe, trained on the same study under two kinds of folds; "
+    "image-level folds let examples of one patient into training and validation at once, so an "
     "AUC that is higher under them is no skill that a new patient would meet."
 )
 OF_SHORTCUT = (
@@ -54,7 +55,7 @@ CAPTIONS = {
         "Lower panel: the held-out test set with 95\u00a0% intervals.",
     ),
     "sites": (
-        "How well a hospital's recordings are told apart when the hospital takes part in training "
+        "How well a hospital's examples are told apart when the hospital takes part in training "
         "(dots) and when it does not (squares), with 95\u00a0% intervals.",
         "",
     ),
@@ -62,7 +63,7 @@ CAPTIONS = {
         "Each row is one recipe: a dot under patient-level folds, a square under image-level "
         "(leaky) ones, with 95\u00a0% intervals. A square to the right of its dot shows what folds "
         "that share patients add.",
-        "Right: the same held-out test set for both.",
+        "Right: the held-out test set.",
     ),
 }
 HOW_TO_READ = (
@@ -161,9 +162,7 @@ def _machine_note(table: pd.DataFrame) -> list[str]:
 def _counts_text(name: str, table: pd.DataFrame) -> str:
     row = table.iloc[0]
     units = row[f"{name}_positives"] + row[f"{name}_negatives"]
-    text = (
-        f"{count(row[f'{name}_examples'])} recordings of {count(row[f'{name}_patients'])} patients"
-    )
+    text = f"{count(row[f'{name}_examples'])} examples of {count(row[f'{name}_patients'])} patients"
     # The score's unit may be the patient; the positives are then counted in patients.
     of_units = "" if units == row[f"{name}_examples"] else f" of {count(units)} units"
     return f"{text}, {count(row[f'{name}_positives'])}{of_units} positive"
@@ -375,7 +374,7 @@ def _notes_of_differences(experiment: Experiment, table: pd.DataFrame) -> list[s
         told = named.pop() if len(named) == 1 else "the arm marked so under the same split"
         tests = {
             "cv": "over runs of the same seed and fold by the corrected resampled t",
-            "test": f"on the same recordings by {_methods(table, 'test_difference')}",
+            "test": f"on the same examples by {_methods(table, 'test_difference')}",
         }
         notes.append(
             f"Δ: AUC less that of the reference, {told}; {', and '.join(tests[s] for s in sides)}; "
@@ -427,12 +426,19 @@ def notes_of_power(table: pd.DataFrame) -> list[str]:
         where = f"The test set of {plain(split)}" if several else "This test set"
         power = "(80\u00a0% power, two-sided 5\u00a0%"
         seen = part["test_detectable_method"] == SEEN
-        smallest = part.loc[seen if seen.any() else slice(None), "test_detectable"].median()
+        shown = part[seen] if seen.any() else part
+        smallest, adjusted = (shown[f"test_detectable{end}"].median() for end in ("", "_holm"))
         if math.isfinite(smallest):
             basis = f"median over arms, from the {SEEN}" if seen.any() else "from its size alone"
+            told = f"a difference of {smallest:.2g} or more in AUC from the reference arm"
+            if (comparisons := int(row["test_comparisons"])) > 1:
+                adjusted_to = f"of {adjusted:.2g} or more" if math.isfinite(adjusted) else "none"
+                told += (
+                    f" in a single comparison, and {adjusted_to} where p is adjusted for all "
+                    f"{comparisons}, as here, and has to reach the first step of Holm's procedure"
+                )
             notes.append(
-                f"{where} ({sizes}) could show a difference of {smallest:.2g} or more in AUC from "
-                f"the reference arm {power}; {basis}): smaller ones stay unseen."
+                f"{where} ({sizes}) could show {told} {power}; {basis}): smaller ones stay unseen."
             )
         elif math.isfinite(row["test_detectable_auc"]):
             notes.append(
@@ -443,9 +449,9 @@ def notes_of_power(table: pd.DataFrame) -> list[str]:
 
 
 def warnings_of(experiment: Experiment) -> list[str]:
-    """Return what every table of an experiment must say: simulated recordings, leaky splits."""
-    warnings = [SIMULATED_NOTE] if experiment.simulated else []
-    return warnings + ([] if experiment.leaky == "none" else [LEAKY_NOTE])
+    """Return what every table must say: simulated recordings, splits leaky or not known to be."""
+    splits = [(arm.split, arm.leaky, arm.notes) for arm in experiment.arms]
+    return warnings_below(experiment.simulated, splits)
 
 
 def comparison_of_sites(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
@@ -560,7 +566,7 @@ def _notes_of_sites(found: pd.DataFrame) -> list[str]:
     is_whole = (found.loc[found["site"] == "", "hold_out"] == "").all()
     over = "all hospitals" if is_whole else "what each hold-out leaves"
     return [
-        f"CV: the hospital's recordings within cross-validation over {over} (out-of-fold scores, "
+        f"CV: the hospital's examples within cross-validation over {over} (out-of-fold scores, "
         "mean over seeds; the first row: mean over runs with the corrected resampled t).",
         "Hold-out: the entry of the study's hold_out that keeps the hospital from training; a "
         "hospital in several entries has a row for each, and the same CV beside it.",
@@ -576,6 +582,9 @@ AUDIT_NUMBERS = tuple(
     for name in ("difference", "pooled", "test")
     for end in ("", "_low", "_high")
 )
+AUDIT_SIZES = tuple(
+    f"audit_{name}_{side}" for name in UNITS for side in ("common", "image", "patient")
+)
 
 
 def comparison_of_schemes(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
@@ -584,30 +593,32 @@ def comparison_of_schemes(experiment: Experiment, table: pd.DataFrame) -> pd.Dat
     Returns
     -------
     pandas.DataFrame
-        Columns recipe (empty where there is one only), beats_shortcut (of patient-level folds),
-        with the prefixes ``patient_`` and ``image_`` those of `SCHEME_NUMBERS`, and those of
-        `AUDIT_NUMBERS` with their methods. What a recipe lacks is NaN or empty.
+        Columns recipe (empty where there is one only), of patient-level folds beats_shortcut and
+        patient_leaky (yes where even these leak), with the prefixes ``patient_`` and ``image_``
+        those of `SCHEME_NUMBERS`, those of `AUDIT_NUMBERS` with their methods, and `AUDIT_SIZES`.
+        What a recipe lacks is NaN or empty.
     """
     names = [name for name in experiment.factors if name != "scheme"]
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for row in table.to_dict("records"):
-        leaky = row["leaky"] == "yes"
+        by_image = is_by_image(row["split"])
         # An arm under image-level folds without a partner stands by itself.
         key = (row["arm"], row["audit_partner"] or row["split"])
         levels = [_level(row[name]) for name in names if row[name]]
         told = rows.setdefault(
             key, {"recipe": " · ".join(levels) or _short_name(row["arm"], table)}
         )
-        side = SCHEME_SIDES[leaky]
+        side = SCHEME_SIDES[by_image]
         told |= {f"{side}_{name}": row[name] for name in SCHEME_NUMBERS}
-        if leaky:
+        if by_image:
             told |= {str(name): row[name] for name in row if str(name).startswith("audit_")}
         else:
+            told["patient_leaky"] = row["leaky"]
             told |= {name: row[name] for name in ("beats_shortcut", "cv_examples", "cv_patients")}
     methods = [f"audit_{name}_method" for name in ("difference", "pooled", "test")]
     numbers = [f"{side}_{name}" for side in SCHEME_SIDES for name in SCHEME_NUMBERS]
-    numbers += [*AUDIT_NUMBERS, "cv_examples", "cv_patients"]
-    words = ["recipe", "beats_shortcut", *methods]
+    numbers += [*AUDIT_NUMBERS, *AUDIT_SIZES, "cv_examples", "cv_patients"]
+    words = ["recipe", "beats_shortcut", "patient_leaky", *methods]
     found = pd.DataFrame(list(rows.values())).reindex(columns=[*words, *numbers])
     return found.fillna(dict.fromkeys(words, ""))
 
@@ -636,15 +647,17 @@ def _lay_out_audit(experiment: Experiment, table: pd.DataFrame) -> DisplayTable:
     for row in found.to_dict("records"):
         mark = f"\u00a0{DAGGER}" if row["beats_shortcut"] == "no" else ""
         cells = [Cell(row["recipe"])] if several else []
+        leaks = row["patient_leaky"] == "yes"
+        leaky = "\u00a0(leaky)" if leaks else ""
         cells += [
-            Cell(numbers(row, "patient", "cv_mean") + mark),
+            Cell(numbers(row, "patient", "cv_mean") + mark + leaky, leaky=leaks),
             Cell(numbers(row, "image", "cv_mean"), leaky=True),
             Cell(apart(row, "difference")),
             Cell(apart(row, "pooled")),
         ]
         if has_test:
             cells += [
-                Cell(numbers(row, "patient", "test_auc")),
+                Cell(numbers(row, "patient", "test_auc") + leaky, leaky=leaks),
                 Cell(numbers(row, "image", "test_auc"), leaky=True),
                 Cell(apart(row, "test")),
             ]
@@ -654,7 +667,7 @@ def _lay_out_audit(experiment: Experiment, table: pd.DataFrame) -> DisplayTable:
         "Patient-level CV AUC [95\u00a0%]",
         "Image-level CV AUC (leaky) [95\u00a0%]",
         "Difference over runs [95\u00a0%]",
-        "Difference, same recordings [95\u00a0%]",
+        "Difference, same examples [95\u00a0%]",
     ]
     if has_test:
         columns += [
@@ -662,7 +675,7 @@ def _lay_out_audit(experiment: Experiment, table: pd.DataFrame) -> DisplayTable:
             "Image-level test AUC (leaky) [95\u00a0%]",
             "Test difference [95\u00a0%]",
         ]
-    honest = table[table["leaky"] == "no"]
+    honest = table[~table["split"].map(is_by_image)]
     notes = [*_notes_of_audit(found, has_test), *_notes_of_shortcuts(honest)]
     # What a test set could show of the two kinds of folds says nothing about arms.
     notes += notes_of_power(honest.assign(test_detectable=float("nan")))
@@ -674,6 +687,7 @@ def _lay_out_audit(experiment: Experiment, table: pd.DataFrame) -> DisplayTable:
         READING_OF_AUDIT,
         tuple(notes),
         words=int(several),
+        leaky=experiment.leaky == "all",
     )
 
 
@@ -681,37 +695,83 @@ def _notes_of_audit(found: pd.DataFrame, has_test: bool) -> list[str]:
     notes = [
         *_verdicts(found),
         "Difference: image-level less patient-level. Over runs: of the means of cross-validation, "
-        "corrected resampled t with the two sides taken as independent; same recordings: of the "
+        "corrected resampled t with the two sides taken as independent; same examples: of the "
         "AUC of out-of-fold scores, mean over seeds, by "
         f"{_methods(found, 'audit_pooled')}.",
+        *_notes_of_common(found),
     ]
     if has_test:
         notes.append(
-            "Test: the same held-out recordings for both; where nobody of them is in training, the "
-            "difference should be near 0, whatever cross-validation says."
+            "Test difference: on the examples held out from both; where nobody of them is in "
+            "training, it should be near 0, whatever cross-validation says."
         )
     if (found["cv_examples"] == found["cv_patients"]).all():
-        notes.append("Every patient has one recording: image-level folds leak no patient here.")
+        notes.append("Every patient has one example: image-level folds leak no patient here.")
     return notes
+
+
+def _notes_of_common(found: pd.DataFrame) -> list[str]:
+    """Return on how many examples sides are compared, if not on all, and why some are not."""
+    titles = {
+        "difference": "over runs",
+        "pooled": "on the same examples",
+        "test": "on the test set",
+    }
+    notes: dict[str, None] = {}
+    for row in found.to_dict("records"):
+        for name, title in titles.items():
+            reason = plain(row[f"audit_{name}_method"]).removeprefix("undefined: ")
+            if reason and math.isnan(row[f"audit_{name}_low"]) and not _is_no_set(row, name):
+                what = "difference" if math.isnan(row[f"audit_{name}"]) else "interval"
+                notes[f"No {what} {title}: {reason}."] = None
+        for name in UNITS:
+            common, image, patient = (
+                row[f"audit_{name}_{side}"] for side in ("common", "image", "patient")
+            )
+            if math.isfinite(common) and (common, common) != (image, patient):
+                notes[
+                    f"{'CV' if name == 'pooled' else 'Test'}: the two kinds of folds were not "
+                    f"scored on the same units; compared are the {count(common)} that are among "
+                    f"both the {count(image)} of image-level and the {count(patient)} of "
+                    "patient-level folds, while the AUC of each kind of folds is of all its own."
+                ] = None
+    return list(notes)
+
+
+def _is_no_set(row: Mapping[Any, Any], name: str) -> bool:
+    """Return whether neither side has a test set, which is no shortcoming of a comparison."""
+    sides = (f"audit_{name}_image", f"audit_{name}_patient")
+    return name == "test" and all(math.isnan(row[side]) for side in sides)
+
+
+# What the differences show, by their verdict and by how many of them have an interval.
+VERDICTS = {
+    ("higher", 2): "higher under image-level folds, by either interval: that much of the AUC rests "
+    "on patients seen in training",
+    ("higher", 1): "higher under image-level folds, by the only interval there is: that much of "
+    "the AUC rests on patients seen in training",
+    ("opposite", 2): "the two intervals contradict each other, one above 0 and one below: not "
+    "settled",
+    ("unsettled", 2): "one of the two intervals leaves out 0 and the other does not: not settled",
+    ("none", 2): "no difference shown, as no interval leaves out 0: that does not prove that "
+    "nothing leaks",
+    ("none", 1): "no difference shown, as the only interval there is has 0 within: that does not "
+    "prove that nothing leaks",
+    ("lower", 2): "lower under image-level folds, by either interval: a leak would raise the AUC, "
+    "so none is seen here",
+    ("lower", 1): "lower under image-level folds, by the only interval there is: a leak would "
+    "raise the AUC, so none is seen here",
+    ("unknown", 0): "no interval of the difference",
+}
 
 
 def _verdicts(found: pd.DataFrame) -> list[str]:
     """Return what the differences show, recipes of one verdict in one sentence."""
-    sentences = {
-        "higher": "higher under image-level folds, by either interval: that much of the AUC rests "
-        "on patients seen in training",
-        "unsettled": "one of the two intervals leaves out 0 and the other does not: not settled",
-        "none": "no difference shown, as no interval leaves out 0: that does not prove that "
-        "nothing leaks",
-        "lower": "lower under image-level folds, by either interval: a leak would raise the AUC, "
-        "so none is seen here",
-        "unknown": "no interval of the difference",
-    }
-    recipes: dict[str, list[str]] = {}
+    recipes: dict[tuple[str, int], list[str]] = {}
     for row in found.to_dict("records"):
         recipes.setdefault(_verdict(row), []).append(row["recipe"])
     notes = []
-    for verdict, sentence in sentences.items():
+    for verdict, sentence in VERDICTS.items():
         if named := recipes.get(verdict):
             alone = "All recipes" if len(found) > 1 else "Found"
             who = alone if len(named) == len(found) else ", ".join(named)
@@ -719,16 +779,19 @@ def _verdicts(found: pd.DataFrame) -> list[str]:
     return notes
 
 
-def _verdict(row: Mapping[Any, Any]) -> str:
+def _verdict(row: Mapping[Any, Any]) -> tuple[str, int]:
+    """Return what the intervals of a recipe show, and how many there are."""
     signs = []
     for name in ("difference", "pooled"):
         low, high = row[f"audit_{name}_low"], row[f"audit_{name}_high"]
         if math.isfinite(low):
             signs.append(1 if low > 0 else -1 if high < 0 else 0)
     if not signs:
-        return "unknown"
-    if set(signs) == {0}:
-        return "none"
-    if len(set(signs)) > 1:
-        return "unsettled"
-    return "higher" if signs[0] > 0 else "lower"
+        verdict = "unknown"
+    elif set(signs) == {1, -1}:
+        verdict = "opposite"
+    elif len(set(signs)) > 1:
+        verdict = "unsettled"
+    else:
+        verdict = {1: "higher", 0: "none", -1: "lower"}[signs[0]]
+    return verdict, len(signs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ import scipy.sparse.csgraph
 
 from fewcase.splits.disjointness import (
     LEAKY,
+    NOT_APPLICABLE,
     UNKNOWN,
     Finding,
     Integers,
@@ -101,24 +103,30 @@ def certify(
     ------
     InputError
         At a leak that the scheme and the policy do not admit, naming both examples, their
-        patients and parts, the fold and the remedy.
+        patients and parts, the fold and the remedy; or where the list of duplicates does not say
+        that it compared as many examples as the split has.
     """
     bases = base_cohorts or {}
     where = f"certificate of split {name or options.target!r}, seed {seed}"
     known = _known_patients(split, records, where)
     _check_names(split, where)
-    _check_facts(split, facts, where)
+    if pairs is not None:
+        _check_facts(split, facts, where)
     layout = lay_out(split, samples)
     sets = gather_sets(split, _NO_PAIRS if pairs is None else pairs)
     findings = _check_all(layout, sets, options, samples, synthetic, bases)
+    copies = _check_owners_of_copies(layout, sets, options)
     if pairs is None:
         findings = [_unsearched(finding) for finding in findings]
     tolerated = _tolerated(options)
     for finding in findings:
         if finding.leak and finding.name not in tolerated:
             raise InputError(f"{where}: {finding.leak}")
+    if copies.shared:
+        findings = [_doubtful(finding, copies.detail) for finding in findings]
     if not known.all():
-        findings = [_anonymous(finding) for finding in findings]
+        detail = "Patients are not known: each recording counts as a patient of its own."
+        findings = [_doubtful(finding, detail) for finding in findings]
     certificate = {
         "split": name,
         "seed": seed,
@@ -131,12 +139,13 @@ def certify(
                 "status": finding.status,
                 "compared": finding.compared,
                 "shared": finding.shared,
+                "found": finding.found,
                 "detail": finding.detail,
             }
             for finding in findings
         ],
         **_counts(layout, sets, options),
-        "notes": _notes(layout, sets, options, facts, known, bases),
+        "notes": _notes(layout, sets, options, facts, known, bases, copies),
     }
     return {**certificate, "digest": _digest(certificate, split, options, seed, pairs)}
 
@@ -180,11 +189,32 @@ def _unsearched(finding: Finding) -> Finding:
     return Finding(finding.name, UNKNOWN, 0, 0, "Copies were not looked for.")
 
 
-def _anonymous(finding: Finding) -> Finding:
+def _doubtful(finding: Finding, detail: str) -> Finding:
+    """Return the check of patients as unknown, as names do not tell who is one person."""
     if finding.name != "patients" or finding.status == LEAKY:
         return finding
-    detail = "Patients are not known: each recording counts as a patient of its own."
-    return Finding(finding.name, UNKNOWN, finding.compared, finding.shared, detail)
+    return dataclasses.replace(finding, status=UNKNOWN, detail=detail)
+
+
+def _check_owners_of_copies(layout: Layout, sets: Sets, options: SplitOptions) -> Finding:
+    """Check that patients with a copy in common, who may be one person, are in one part.
+
+    Under ``duplicates: group`` they are kept together. Where copies were dropped or ignored, the
+    other recordings of such patients may be anywhere; `found` counts the groups that they form.
+    """
+    name = "patients who share a copy"
+    if options.is_leaky or options.duplicates not in ("drop", "ignore"):
+        return Finding(name, NOT_APPLICABLE, 0, 0, "")
+    joined = _groups(layout, sets, dataclasses.replace(options, duplicates="group"))
+    apart = _groups(layout, sets, options)
+    used = layout.used
+    members = np.bincount(np.unique(np.stack([joined[used], apart[used]]), axis=1)[0])
+    torn = check_units(layout, name, joined, "copy", "")
+    detail = (
+        f"{torn.shared} groups of patients who share a copy, and may be one person each, are in "
+        "two parts of a fold."
+    )
+    return dataclasses.replace(torn, detail=detail, found=int((members > 1).sum()))
 
 
 def _status(findings: Sequence[Finding], options: SplitOptions) -> str:
@@ -220,7 +250,12 @@ def _check_names(split: pd.DataFrame, where: str) -> None:
 
 
 def _check_facts(split: pd.DataFrame, facts: Mapping[str, Any], where: str) -> None:
-    compared = facts.get("compared", len(split))
+    compared = facts.get("compared")
+    if not isinstance(compared, int):
+        raise InputError(
+            f"{where}: its list of duplicates says {compared!r} of how many examples were "
+            "compared, expected a number. Delete the list and run the stage duplicates again."
+        )
     if compared < len(split):
         raise InputError(
             f"{where}: its list of duplicates compared {compared} examples, but the split has "
@@ -306,6 +341,7 @@ def _notes(
     facts: Mapping[str, Any],
     known: Mask,
     bases: Mapping[str, pd.DataFrame],
+    copies: Finding,
 ) -> list[str]:
     split, notes = layout.split, []
     if options.is_leaky:
@@ -324,6 +360,13 @@ def _notes(
         notes.append(
             f"{len(wandering)} patients are seen at two sites or more, the first "
             f"{wandering[0]!r}: one name is taken for one person."
+        )
+    if copies.found:
+        what = "left where it fell" if options.duplicates == "ignore" else "dropped"
+        notes.append(
+            f"{copies.found} groups of patients share a copy, which was {what}, and may be one "
+            f"person each; {copies.shared} of them are in two parts of a fold. duplicates: group "
+            "keeps them together."
         )
     notes += _contradictions(split, sets)
     if facts.get("featureless"):

@@ -40,6 +40,9 @@ class Finding:
     leak
         The first leak in words: the examples, their patients and parts, the fold and the remedy;
         empty where there is none.
+    found
+        Examples in use beyond the first of each unit, or that have a near duplicate, whether or not
+        they are kept together.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Finding:
     shared: int
     detail: str
     leak: str = ""
+    found: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +204,8 @@ def check_units(layout: Layout, name: str, units: Integers, unit: str, remedy: s
     compared = len(np.unique(units[layout.used]))
     shared = int(torn.sum())
     detail = f"{shared} of {compared} are in two parts of a fold."
-    return Finding(name, LEAKY if shared else DISJOINT, compared, shared, detail, leak)
+    found = int(layout.used.sum()) - compared
+    return Finding(name, LEAKY if shared else DISJOINT, compared, shared, detail, leak, found)
 
 
 def _position(chosen: Mask, parts: npt.NDArray[np.int8], part: int) -> int:
@@ -221,12 +226,10 @@ def check_near(layout: Layout, sets: Sets, remedy: str) -> Finding:
         torn |= here
     inside = np.isin(sets.of_example, np.concatenate([sets.first, sets.second])) & layout.used
     shared = int(torn.sum())
-    detail = (
-        f"{shared} pairs are in two parts of a fold; {int(inside.sum())} examples have a near "
-        "duplicate."
-    )
-    compared = int(layout.used.sum())
-    return Finding("near duplicates", LEAKY if shared else DISJOINT, compared, shared, detail, leak)
+    found = int(inside.sum())
+    detail = f"{shared} pairs are in two parts of a fold; {found} examples have a near duplicate."
+    compared, status = int(layout.used.sum()), LEAKY if shared else DISJOINT
+    return Finding("near duplicates", status, compared, shared, detail, leak, found)
 
 
 def _near_leak(

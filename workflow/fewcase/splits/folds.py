@@ -202,8 +202,8 @@ def _check_training(
         n_groups = kept[group][kept["label"] == label].nunique()
         if n_groups == 0:
             raise InputError(
-                f"split: no example with label {label} is left to train on, as all are held out; "
-                "hold out fewer sites or a shorter period."
+                f"split: no example with label {label} is left to train on: all are held out, or "
+                "share a patient or a copy with what is. Hold out fewer sites or a shorter period."
             )
         if n_groups == 1:
             raise InputError(

@@ -38,6 +38,9 @@ LEAST_JOINT_S = 240
 LEAST_MOVEMENT = 0.2
 """Standard deviation of movements, bpm, below which a window is featureless."""
 
+LEAST_RANGE_BPM = 2.0
+"""Highest less lowest measured rate below which a window is a flat line, like many others."""
+
 ANCHOR_S = 15
 """A fingerprint is taken where the rate rises more steeply than within so many seconds around."""
 
@@ -77,7 +80,7 @@ class Movements:
     featureless
         bool (n,): too little is measured, or it hardly moves.
     digests
-        Digest of FHR as measured and of UC (n,); empty for featureless windows.
+        Digest of FHR as measured and of UC (n,); empty for flat lines.
     """
 
     filled: npt.NDArray[np.float16]
@@ -93,7 +96,8 @@ def find_signal_pairs(windows: Windows, *, threads: int = 1) -> tuple[pd.DataFra
     minutes earlier or later, at another rate, rounded, with noise, or without contractions, as
     long as `LEAST_JOINT_S` seconds are in both. Filled gaps do not count. Pairs do not chain.
     Windows with little signal or hardly any movement resemble each other without being copies;
-    they are counted as featureless and paired with none.
+    they are counted as featureless and are near none. The same samples are exact copies even of
+    such a window, unless what was measured is a flat line.
 
     Parameters
     ----------
@@ -144,9 +148,12 @@ def measure_movements(windows: Windows, *, threads: int = 1) -> Movements:
         featureless = spread < LEAST_MOVEMENT
         # What was filled in is left out: it may differ in its last digit.
         samples = (np.where(missing, 0, fhr), missing, uc)
+        lowest = np.where(missing, np.inf, fhr).min(axis=1)
+        highest = np.where(missing, -np.inf, fhr).max(axis=1)
+        flat = featureless & ~(highest - lowest >= LEAST_RANGE_BPM)
         digests = [
             b"" if blank else content_digest(*window).encode()
-            for blank, *window in zip(featureless, *samples, strict=True)
+            for blank, *window in zip(flat, *samples, strict=True)
         ]
         return Movements(filled.astype(np.float16), measured, featureless, np.array(digests, "S64"))
 

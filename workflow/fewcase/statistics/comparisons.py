@@ -222,7 +222,8 @@ def compare_runs(
         Shape (J,): a metric of each run, both arms in the same order of seed and fold; NaN where
         it is undefined. A run counts where both have a value.
     test_to_train
-        Examples of the validation part over those of the training part, about 1 / (folds - 1).
+        Examples of the validation part over those of the training part, see
+        `intervals.ratio_to_training`.
     level
         Confidence level.
 
@@ -269,7 +270,8 @@ def difference_unpaired(
     values, reference_values
         Shape (J,) and (I,): a metric of each run; NaN where it is undefined.
     test_to_train, reference_test_to_train
-        Examples of the validation part over those of the training part, of either side.
+        Examples of the validation part over those of the training part, of either side; see
+        `intervals.ratio_to_training`.
     level
         Confidence level.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -265,6 +267,39 @@ def estimate_auc(
     return Estimate(auc, sd, low, high, "Newcombe score")
 
 
+def ratio_to_training(
+    validated: Mapping[tuple[int, int], int], stopping: Mapping[tuple[int, int], int]
+) -> float:
+    """Return how large validation parts are beside training parts: Nadeau and Bengio's n2 / n1.
+
+    A run trains on what the other folds of its seed validate, less its own inner part, which early
+    stopping looks at. Negatives that under-sampling leaves out count as well: the ratio is then
+    that of the positives, all of which are kept, and on which an AUC of rare ones depends most.
+
+    Parameters
+    ----------
+    validated
+        Units of the validation part of each run, by seed and fold.
+    stopping
+        Units of its inner part; a run that is missing has none.
+
+    Returns
+    -------
+    float
+        Mean over runs: 1 / (folds - 1) without inner parts. NaN where some run has nothing to be
+        trained on, as where a seed has one fold only.
+    """
+    of_seed = Counter[int]()
+    for (seed, _), units in validated.items():
+        of_seed[seed] += units
+    trained = {
+        run: of_seed[run[0]] - units - stopping.get(run, 0) for run, units in validated.items()
+    }
+    if not trained or min(trained.values()) <= 0:
+        return float("nan")
+    return sum(units / trained[run] for run, units in validated.items()) / len(validated)
+
+
 def mean_over_folds(values: npt.ArrayLike, test_to_train: float, level: float = 0.95) -> Estimate:
     """Return the mean of a metric over seeds × folds, with the corrected resampled t interval.
 
@@ -276,7 +311,7 @@ def mean_over_folds(values: npt.ArrayLike, test_to_train: float, level: float = 
     values
         Shape (J,): the metric of each run, within 0 and 1; NaN where it is undefined.
     test_to_train
-        Examples of the validation part over those of the training part, about 1 / (folds - 1).
+        Examples of the validation part over those of the training part, see `ratio_to_training`.
     level
         Confidence level; the interval is cut at 0 and 1.
 
@@ -294,6 +329,10 @@ def mean_over_folds(values: npt.ArrayLike, test_to_train: float, level: float = 
         nan = float("nan")
         return Estimate(float(known[0]), nan, nan, nan, "one run, no interval" + without)
     mean, sd = float(known.mean()), float(known.std(ddof=1))
+    if sd < 1e-12:
+        # Without any spread the interval would be a point, and promise certainty.
+        nan = float("nan")
+        return Estimate(mean, sd, nan, nan, "every run has the same value, no interval" + without)
     quantile = float(scipy.special.stdtrit(known.size - 1, (1 + level) / 2))
     half = quantile * sd * math.sqrt(1 / known.size + test_to_train)
     low, high = max(0.0, mean - half), min(1.0, mean + half)

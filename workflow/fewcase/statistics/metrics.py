@@ -1,4 +1,4 @@
-"""Measures of discrimination and calibration: on one set of examples, and on many reweighted ones.
+"""Measures of discrimination: on one set of examples, and on many reweighted ones.
 
 The functions named ``weighted_…`` take a row of weights per replicate, so that a bootstrap of
 thousands of resamples needs one sort of the scores and no loop over resamples.
@@ -14,9 +14,6 @@ import numpy.typing as npt
 from fewcase.runtime.ranking import are_positive
 
 FloatArray = npt.NDArray[np.float64]
-
-# Edges of the ten bins of equal width in which predicted and observed shares are compared.
-CALIBRATION_EDGES = np.linspace(0, 1, 11)
 
 
 def average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
@@ -69,33 +66,6 @@ def weighted_average_precision(
         return np.einsum("rg,rg->r", gained, precision) / found[:, -1]
 
 
-def weighted_auc(
-    scores: npt.ArrayLike, labels: npt.ArrayLike, weights: npt.ArrayLike
-) -> FloatArray:
-    """Return the ROC-AUC under each row of weights; a tie counts one half.
-
-    Parameters
-    ----------
-    scores
-        Shape (n,), finite; larger speaks for a positive.
-    labels
-        Shape (n,), 0 or 1.
-    weights
-        Shape (R, n), at least 0.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (R,); NaN where a replicate lacks a class.
-    """
-    found, flagged = _above_each_score(scores, labels, weights)
-    false = flagged - found
-    gained = np.diff(false, axis=1, prepend=0)
-    above = found - np.diff(found, axis=1, prepend=0) / 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.einsum("rg,rg->r", gained, above) / (found[:, -1] * false[:, -1])
-
-
 def weighted_sensitivity_at_specificity(
     scores: npt.ArrayLike,
     labels: npt.ArrayLike,
@@ -133,73 +103,6 @@ def weighted_sensitivity_at_specificity(
     with np.errstate(invalid="ignore", divide="ignore"):
         reached = padded[np.arange(len(found)), thresholds] / found[:, -1]
     return np.where(false[:, -1] > 0, reached, np.nan)
-
-
-def weighted_brier(
-    probabilities: npt.ArrayLike, labels: npt.ArrayLike, weights: npt.ArrayLike
-) -> FloatArray:
-    """Return the Brier score under each row of weights: the mean of (probability - label) squared.
-
-    Parameters
-    ----------
-    probabilities
-        Shape (n,), 0 to 1.
-    labels
-        Shape (n,), 0 or 1.
-    weights
-        Shape (R, n), at least 0.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (R,).
-    """
-    error = np.asarray(probabilities, dtype=np.float64) - are_positive(labels)
-    weights = np.asarray(weights, dtype=np.float64)
-    with np.errstate(invalid="ignore"):
-        return (weights @ error**2) / weights.sum(axis=1)
-
-
-def weighted_calibration_error(
-    probabilities: npt.ArrayLike,
-    labels: npt.ArrayLike,
-    weights: npt.ArrayLike,
-    edges: npt.ArrayLike = CALIBRATION_EDGES,
-) -> FloatArray:
-    """Return the expected calibration error (ECE) under each row of weights.
-
-    In each bin of probability, the share of positives is set against the mean probability; the
-    distances are averaged over the examples. With few examples a bin it is above 0 for a perfect
-    model too.
-
-    Parameters
-    ----------
-    probabilities
-        Shape (n,), 0 to 1.
-    labels
-        Shape (n,), 0 or 1.
-    weights
-        Shape (R, n), at least 0.
-    edges
-        Ascending edges of the bins; a probability on an inner edge belongs to the bin above.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (R,).
-
-    References
-    ----------
-    Naeini, Cooper and Hauskrecht, AAAI 2015.
-    """
-    probabilities = np.asarray(probabilities, dtype=np.float64)
-    inner = np.asarray(edges, dtype=np.float64)[1:-1]
-    bins = np.searchsorted(inner, probabilities, side="right")
-    excess = np.zeros((probabilities.size, len(inner) + 1))
-    excess[np.arange(probabilities.size), bins] = are_positive(labels) - probabilities
-    weights = np.asarray(weights, dtype=np.float64)
-    with np.errstate(invalid="ignore"):
-        return np.abs(weights @ excess).sum(axis=1) / weights.sum(axis=1)
 
 
 def _above_each_score(

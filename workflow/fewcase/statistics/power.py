@@ -143,6 +143,9 @@ def smallest_difference(
         difference_variance(positives, negatives, auc, auc, correlation)
     )
 
+    if not 0 < auc < 1:
+        return float("nan")  # An AUC of 0 or 1 has no variance by this formula.
+
     def excess(gain: float) -> float:
         variance = difference_variance(positives, negatives, auc, auc + gain, correlation)
         return gain - by_chance - of_power * math.sqrt(variance)

@@ -89,7 +89,8 @@ class StudyKeys:
     metadata: tuple[str, ...] | None = setting(
         None,
         help="Columns of a record that the shortcut `metadata` looks at; null: site, year, "
-        "maternal_age and gestational_weeks, as far as they are known.",
+        "maternal_age and gestational_weeks, as far as they are known and no target is made from "
+        "them.",
     )
     subgroups: dict[str, Subgroup] = setting(
         {}, help="Groups of records for which performance is reported apart."

@@ -17,7 +17,7 @@ from fewcase.study.settings import ImageOptions, SignalOptions, TrainingOptions
 from fewcase.study.sources import SOURCES
 from fewcase.study.splits import SCHEMES, HeldOut, SplitOptions
 from fewcase.study.targets import OUTCOMES, Target, columns_of, read_target
-from fewcase.study.words import SHORTCUTS
+from fewcase.study.words import METADATA_COLUMNS, SHORTCUTS
 
 SPLIT_FACTORS = ("target", "scheme", "hold_out")
 WORD = re.compile(r"[A-Za-z0-9_]+")
@@ -26,6 +26,8 @@ RESERVED_EXPERIMENTS = (
     *("labels", "performance", "shortcuts", "reproduction", "tripod_ai", "claim"),
 )
 """Names of files that every study has beside those of its targets and experiments."""
+IDENTIFIERS = ("record", "patient", "start")
+"""Columns that tell who is who, or in which order records were listed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Study:
     target_cohorts: dict[str, str]
     splits: dict[str, SplitOptions]
     shortcuts: tuple[str, ...]
-    metadata: tuple[str, ...] | None
+    metadata: tuple[str, ...]
     subgroups: dict[str, Subgroup]
     paper: str | None
     signal: SignalOptions
@@ -150,7 +152,7 @@ def read_study(config: Mapping[str, Any]) -> Study:
         target_cohorts=target_cohorts,
         splits=planner.splits,
         shortcuts=SHORTCUTS if keys.shortcuts is None else keys.shortcuts,
-        metadata=keys.metadata,
+        metadata=_metadata(keys, targets.values()),
         subgroups=keys.subgroups,
         paper=keys.paper,
         signal=keys.signal,
@@ -246,12 +248,17 @@ def _check_groups(keys: StudyKeys, targets: Iterable[Target]) -> None:
             raise InputError(
                 f"study.shortcuts[{i}]: no shortcut {name!r}.{nearest(name, SHORTCUTS)}"
             )
-    outcomes = {*OUTCOMES, *(name for target in targets for name in columns_of(target))}
+    outcomes = {*OUTCOMES, *_target_columns(targets)}
     for i, name in enumerate(keys.metadata or ()):
         if name in outcomes:
             raise InputError(
                 f"study.metadata[{i}]: {name!r} is an outcome and would give the label away; "
                 "name columns that are known before it."
+            )
+        if name in IDENTIFIERS:
+            raise InputError(
+                f"study.metadata[{i}]: {name!r} tells one record from another and nothing of a "
+                "person; name columns such as site or maternal_age."
             )
     for name, group in keys.subgroups.items():
         _check_word(name, f"study.subgroups.{name}")
@@ -260,6 +267,20 @@ def _check_groups(keys: StudyKeys, targets: Iterable[Target]) -> None:
                 f"study.subgroups.{name}.edges: {list(group.edges)} do not rise; sort them, each "
                 "once."
             )
+
+
+def _target_columns(targets: Iterable[Target]) -> set[str]:
+    """Return the columns that any target is made from; with a date, the year is one too."""
+    columns = {name for target in targets for name in columns_of(target)}
+    return columns | {"year"} if "date" in columns else columns
+
+
+def _metadata(keys: StudyKeys, targets: Iterable[Target]) -> tuple[str, ...]:
+    """Return the columns of the shortcut `metadata`, of which none may hold a label."""
+    if keys.metadata is not None:
+        return keys.metadata
+    labels = _target_columns(targets)
+    return tuple(name for name in METADATA_COLUMNS if name not in labels)
 
 
 def _check_data(keys: StudyKeys, cohorts: Mapping[str, Cohort]) -> None:

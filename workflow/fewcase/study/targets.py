@@ -72,7 +72,10 @@ TARGETS: dict[str, type[Target]] = {
 }
 
 
-OUTCOMES = ("apgar1", "apgar5", "ph", "base_deficit", "alive")
+OUTCOMES = (
+    *("apgar1", "apgar5", "ph", "base_deficit", "alive"),
+    *("birth_weight", "delivery", "minutes_to_delivery"),
+)
 """Columns that every record has and that are known only when a recording is over."""
 
 

@@ -17,5 +17,8 @@ DUPLICATE_POLICIES = ("group", "drop", "fail", "ignore")
 SHORTCUTS = ("prior", "file", "signal", "four_features", "pixels", "metadata")
 """Cheap baselines that stand beside every model, in the order in which tables list them."""
 
+METADATA_COLUMNS = ("site", "year", "maternal_age", "gestational_weeks")
+"""Columns of a record that the shortcut `metadata` looks at unless a study names its own."""
+
 SHORTCUT_PREFIX = "shortcut:"
 """What the name of a shortcut begins with where it stands among the names of arms."""
