@@ -224,7 +224,11 @@ def check_near(layout: Layout, sets: Sets, remedy: str) -> Finding:
         if here.any() and not leak:
             leak = _near_leak(layout, sets, int(np.argmax(here)), fold, parts, remedy)
         torn |= here
-    inside = np.isin(sets.of_example, np.concatenate([sets.first, sets.second])) & layout.used
+    # Of a dropped copy nothing is left: both ends of a pair must be in use.
+    used = np.unique(sets.of_example[layout.used])
+    kept = np.isin(sets.first, used) & np.isin(sets.second, used)
+    paired = np.concatenate([sets.first[kept], sets.second[kept]])
+    inside = np.isin(sets.of_example, paired) & layout.used
     shared = int(torn.sum())
     found = int(inside.sum())
     detail = f"{shared} pairs are in two parts of a fold; {found} examples have a near duplicate."
