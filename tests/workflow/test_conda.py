@@ -73,7 +73,7 @@ def test_stages_run_in_the_environments_that_their_rules_name(conda: Path, tmp_p
     assert "torch==" in environments.pop("train.py")
     assert set(environments) == {
         "ingest.py", "process_signal.py", "render.py", "find_duplicates.py", "cohort.py",
-        "split.py", "sample.py", "certify.py",
+        "split.py", "sample.py",
     }  # fmt: skip
     assert all("wfdb=" in text and "torch" not in text for text in environments.values())
 

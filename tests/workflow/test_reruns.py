@@ -144,9 +144,10 @@ def test_an_accepted_recording_that_changes_runs_all_that_rests_on_it(workspace:
     np.save(path, signals)
     ran = workspace.ran("all_scores", "--configfile", "study.yaml")
     window = {"ingest", "signal", "render", "features", "cohort"}
-    # It may have become a copy of another one, or be one no longer: the split is made anew.
-    split = {"find_duplicates", "split", "sample", "certify"}
-    assert set(ran) == window | split | {"train", "fit", "score"}
+    # It may have become a copy of another one, or be one no longer, which is looked for anew. The
+    # split stands where that finds the same in time; Snakemake may have planned it before.
+    looked_for = {"find_duplicates", "certify"}
+    assert set(ran) - {"split", "sample"} == window | looked_for | {"train", "fit", "score"}
     assert workspace.planned("all_scores", "--configfile", "study.yaml") == {}
 
 
