@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from fewcase.data import stage
-from fewcase.data.files import atomic_path, read_table
+from fewcase.data.files import read_table, write_csv
 from fewcase.reporting.display import write_tables
 from fewcase.reporting.figures import save
 from fewcase.reporting.flow_figure import CAPTION, draw_flow, lay_out_flow
@@ -33,8 +33,7 @@ def main(options: argparse.Namespace) -> None:
     title = options.title + (" (simulated)" if options.simulated else "")
     title += " (leaky)" if leaky else ""
     tables = lay_out_flow(title, account, simulated=options.simulated, leaky=leaky)
-    with atomic_path(options.csv) as temporary:
-        account.to_csv(temporary, index=False, lineterminator="\n")
+    write_csv(options.csv, account)
     write_tables(tables, CAPTION, md=options.md, tex=options.tex, display=options.display)
     save(draw_flow(title, account, leaky), options.svg, options.png)
 

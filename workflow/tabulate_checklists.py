@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from fewcase.data import stage
-from fewcase.data.files import atomic_path
+from fewcase.data.files import write_csv
 from fewcase.reporting.checklist_answers import RunFiles, warnings_of
 from fewcase.reporting.checklists import fill, lay_out_checklist, read_checklist
 from fewcase.reporting.display import write_tables
@@ -30,8 +30,7 @@ def main(options: argparse.Namespace) -> None:
     table = lay_out_checklist(
         checklist, filled, simulated=files.simulated, warnings=warnings_of(files)
     )
-    with atomic_path(options.csv) as temporary:
-        filled.to_csv(temporary, index=False, lineterminator="\n")
+    write_csv(options.csv, filled)
     write_tables([table], md=options.md, tex=options.tex, display=options.display)
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from fewcase.data import stage
-from fewcase.data.files import atomic_path
+from fewcase.data.files import write_csv
 from fewcase.reporting.certificate_table import read_standings
 from fewcase.reporting.display import write_tables
 from fewcase.reporting.evidence import Evidence
@@ -38,13 +38,9 @@ def main(options: argparse.Namespace) -> None:
         *lay_out_measures(experiment, measures),
         *lay_out_selection(experiment, selection),
     ]
-    for path, table in [
-        (options.csv, numbers),
-        (options.measures, measures),
-        (options.selection, selection),
-    ]:
-        with atomic_path(path) as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
+    write_csv(options.csv, numbers)
+    write_csv(options.measures, measures)
+    write_csv(options.selection, selection)
     caption = caption_of(experiment, numbers)
     write_tables(tables, caption, md=options.md, tex=options.tex, display=options.display)
     save(draw(experiment, numbers), options.svg, options.png)

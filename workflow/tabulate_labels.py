@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from fewcase.data import stage
-from fewcase.data.files import atomic_path
+from fewcase.data.files import write_csv
 from fewcase.reporting.display import write_tables
 from fewcase.reporting.labels import CAPTION, count_labels, lay_out_labels
 
@@ -15,8 +15,7 @@ from fewcase.reporting.labels import CAPTION, count_labels, lay_out_labels
 def main(options: argparse.Namespace) -> None:
     counts = count_labels(options.splits, options.samples)
     table = lay_out_labels(options.title, counts)
-    with atomic_path(options.csv) as temporary:
-        counts.to_csv(temporary, index=False, lineterminator="\n")
+    write_csv(options.csv, counts)
     write_tables([table], CAPTION, md=options.md, tex=options.tex, display=options.display)
     figures = [path for path in (options.svg, options.png) if path is not None]
     if figures:

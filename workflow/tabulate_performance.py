@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from fewcase.data import stage
-from fewcase.data.files import atomic_path
+from fewcase.data.files import write_csv
 from fewcase.reporting.certificate_table import read_standings
 from fewcase.reporting.display import write_tables
 from fewcase.reporting.figures import save
@@ -19,7 +19,7 @@ from fewcase.reporting.performance import (
     tabulate_performance,
 )
 from fewcase.reporting.performance_curves import (
-    best_shortcut,
+    find_rival,
     pictures,
     read_curves,
     read_units,
@@ -33,14 +33,13 @@ def main(options: argparse.Namespace) -> None:
     summary = read_summary(options.scores)
     numbers = tabulate_performance(subject, summary)
     tables = lay_out_performance(subject, numbers)
-    with atomic_path(options.csv) as temporary:
-        numbers.to_csv(temporary, index=False, lineterminator="\n")
+    write_csv(options.csv, numbers)
     units, classes = read_units(options.units)
     shown = pictures(summary, read_curves(options.curves), units, classes)
     rival = None
     if shown and options.shortcuts is not None and options.shortcut_units is not None:
         of_shortcuts = read_summary(options.shortcuts), read_units(options.shortcut_units)[0]
-        rival = best_shortcut(subject.split, *of_shortcuts, thresholds=shown[0].decision["x"])
+        rival = find_rival(subject.split, *of_shortcuts, thresholds=shown[0].decision["x"])
     caption = caption_of(subject)
     write_tables(tables, caption, md=options.md, tex=options.tex, display=options.display)
     save(draw_performance(subject, shown, rival), options.svg, options.png)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from fewcase.data import stage
-from fewcase.data.files import atomic_path, read_json
+from fewcase.data.files import read_json, write_csv
 from fewcase.reporting.display import write_tables
 from fewcase.reporting.paper import read_paper
 from fewcase.reporting.reproduction import (
@@ -29,8 +29,7 @@ def main(options: argparse.Namespace) -> None:
     settings = compare_settings(paper, study)
     simulated = any(cohort.is_simulated for cohort in study.cohorts.values())
     tables = lay_out_reproduction(paper, settings, sheet, simulated=simulated)
-    with atomic_path(options.csv) as temporary:
-        sheet.to_csv(temporary, index=False, lineterminator="\n")
+    write_csv(options.csv, sheet)
     write_tables(tables, md=options.md, tex=options.tex, display=options.display)
 
 

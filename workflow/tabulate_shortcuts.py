@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from fewcase.data import stage
-from fewcase.data.files import atomic_path
+from fewcase.data.files import write_csv
 from fewcase.reporting.certificate_table import read_standings
 from fewcase.reporting.display import write_tables
 from fewcase.reporting.figures import save
@@ -30,8 +30,7 @@ def main(options: argparse.Namespace) -> None:
     arms = pd.concat([read_summary(path) for path in options.scores], ignore_index=True)
     numbers = tabulate_shortcuts(study, shortcuts, arms)
     table = lay_out_shortcuts(study, numbers)
-    with atomic_path(options.csv) as temporary:
-        numbers.to_csv(temporary, index=False, lineterminator="\n")
+    write_csv(options.csv, numbers)
     write_tables([table], CAPTION, md=options.md, tex=options.tex, display=options.display)
     save(draw_shortcuts(study, numbers), options.svg, options.png)
 

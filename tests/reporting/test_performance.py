@@ -38,7 +38,7 @@ from fewcase.reporting.performance import (
 )
 from fewcase.reporting.performance_curves import (
     Picture,
-    best_shortcut,
+    find_rival,
     pictures,
     precision_recall,
     read_curves,
@@ -282,7 +282,7 @@ def test_scores_are_divided_by_their_label(files: Files) -> None:
 
 def test_the_best_shortcut_is_drawn_with_the_area_below_its_line(rivals: Path) -> None:
     units, _ = read_units(rivals / "rivals.parquet")
-    rival = best_shortcut(SPLIT, read_summary(rivals / "shortcuts.csv"), units, [0.1, 0.2])
+    rival = find_rival(SPLIT, read_summary(rivals / "shortcuts.csv"), units, [0.1, 0.2])
     assert rival is not None
     assert rival.ranking.name == "shortcut:signal"
     part = units[(units["arm"] == "shortcut:signal") & (units["set"] == "cv")]
@@ -297,9 +297,7 @@ def test_the_best_shortcut_is_drawn_with_the_area_below_its_line(rivals: Path) -
 
 def test_there_is_no_best_shortcut_of_another_split(rivals: Path) -> None:
     units, _ = read_units(rivals / "rivals.parquet")
-    assert (
-        best_shortcut("ph-patient-none", read_summary(rivals / "shortcuts.csv"), units, []) is None
-    )
+    assert find_rival("ph-patient-none", read_summary(rivals / "shortcuts.csv"), units, []) is None
 
 
 def test_each_of_four_classes_has_its_curve_and_the_matrix_all_of_them(
@@ -487,7 +485,7 @@ def test_the_figure_draws_the_curves_that_were_gathered(files: Files, rivals: Pa
     shown = list(files.pictures().values())
     units, _ = read_units(rivals / "rivals.parquet")
     thresholds = shown[0].decision["x"]
-    rival = best_shortcut(SPLIT, read_summary(rivals / "shortcuts.csv"), units, thresholds)
+    rival = find_rival(SPLIT, read_summary(rivals / "shortcuts.csv"), units, thresholds)
     assert rival is not None
     lines = lines_of(draw_performance(SUBJECT, shown, rival))
     curves = [rival.ranking.curve, rival.decision]

@@ -72,6 +72,12 @@ def write_digest(path: Path, info: Mapping[str, Any]) -> None:
     write_json(path, dict(sorted(info.items())))
 
 
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV without its index, whole or not at all."""
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
 def write_table(path: Path, table: pd.DataFrame, metadata: Mapping[str, str] | None = None) -> None:
     """Write a table as parquet; the same table gives the same bytes.
 

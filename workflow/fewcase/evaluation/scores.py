@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fewcase.data.files import atomic_path, write_table
+from fewcase.data.files import write_csv, write_table
 from fewcase.evaluation.judging import draw_curves, judge, mean_auc_over_folds
 from fewcase.evaluation.measures import NO_THRESHOLDS, fix_thresholds
 from fewcase.evaluation.predictions import (
@@ -276,8 +276,7 @@ def write_scores(
     texts = [(summary, scored.summary), (runs, scored.runs), (curves, scored.curves)]
     for path, table in texts:
         if path is not None:
-            with atomic_path(path) as temporary:
-                table.to_csv(temporary, index=False, lineterminator="\n")
+            write_csv(path, table)
     if units is not None:
         facts = json.dumps({"classes": scored.classes})
         write_table(units, scored.units, {"fewcase": facts})

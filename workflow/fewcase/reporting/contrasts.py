@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fewcase.reporting.evidence import Evidence, Key, Runs, aligned
+from fewcase.reporting.evidence import Evidence, Key, Runs, aligned, best_shortcut
 from fewcase.runtime.ranking import roc_auc
 from fewcase.statistics.comparisons import (
     Difference,
@@ -174,17 +174,11 @@ def _best_shortcut(split: str, evidence: Evidence) -> dict[str, Any]:
         f"shortcut_{name}{key}": NAN for name in ("", "test_") for key in ("auc", "low", "high")
     }
     table = evidence.shortcuts
-    if table.empty:
+    best = best_shortcut(table, split)
+    if best is None:
         return {"shortcut": "", **columns}
-    # Rows of a class, where there are several, and of hospitals are parts of the whole.
-    whole = table[(table["split"] == split) & (table["class"] == "")]
-    means = whole[(whole["set"] == "cv") & (whole["statistic"] == "auc_mean")]
-    means = means[means["value"].notna()]
-    if means.empty:
-        return {"shortcut": "", **columns}
-    best = means.iloc[int(means["value"].argmax())]
-    tests = whole[(whole["set"] == "test") & (whole["arm"] == best["arm"])]
-    tests = tests[tests["statistic"] == "auc_ensemble"]
+    tests = table[(table["split"] == split) & (table["set"] == "test") & (table["class"] == "")]
+    tests = tests[(tests["arm"] == best["arm"]) & (tests["statistic"] == "auc_ensemble")]
     for name, row in [("", best), *(("test_", row) for _, row in tests.iterrows())]:
         found = {"auc": row["value"], "low": row["low"], "high": row["high"]}
         columns |= {f"shortcut_{name}{key}": float(value) for key, value in found.items()}

@@ -302,3 +302,26 @@ def _read_runs(path: Path, by: str = "") -> dict[str, Runs]:
         raise InputError(
             f"{path}: no readable table of runs ({error}). Run the score stage again."
         ) from None
+
+
+def best_shortcut(summary: pd.DataFrame, split: str) -> pd.Series | None:
+    """Return the row of the shortcut with the largest mean AUC of cross-validation.
+
+    Parameters
+    ----------
+    summary
+        Scores of shortcuts, as the score stage writes them, under any splits.
+    split
+        Under which split; None is returned where no shortcut has such an AUC there.
+    """
+    if summary.empty:
+        return None
+    # Rows of a class, where there are several, are parts of the whole.
+    means = summary[
+        (summary["split"] == split)
+        & (summary["set"] == "cv")
+        & (summary["statistic"] == "auc_mean")
+        & (summary["class"] == "")
+        & summary["value"].notna()
+    ]
+    return None if means.empty else means.iloc[int(means["value"].argmax())]

@@ -19,6 +19,7 @@ from fewcase.evaluation.curves import (
     net_benefit,
     roc_curve,
 )
+from fewcase.reporting.evidence import best_shortcut
 from fewcase.reporting.performance import read_csv, records
 from fewcase.runtime.ranking import are_positive
 from fewcase.statistics.intervals import Estimate, estimate_auc, undefined
@@ -282,7 +283,7 @@ def _precision_at_positives(scores: FloatArray, positive: npt.NDArray[np.bool_])
     return np.searchsorted(of_positives, of_positives, side="right") / called
 
 
-def best_shortcut(
+def find_rival(
     split: str, summary: pd.DataFrame, units: pd.DataFrame, thresholds: npt.ArrayLike
 ) -> Rival | None:
     """Return what the best shortcut in cross-validation reaches there; None where there is none.
@@ -292,21 +293,14 @@ def best_shortcut(
     split
         Of which split.
     summary, units
-        Of all shortcuts; units with the column `arm`. The best has the largest mean of AUCs over
-        runs.
+        Of all shortcuts; units with the column `arm`.
     thresholds
         Threshold probabilities of its decision curve.
     """
-    means = summary[
-        (summary["split"] == split)
-        & (summary["set"] == "cv")
-        & (summary["statistic"] == "auc_mean")
-        & (summary["class"] == "")
-        & summary["value"].notna()
-    ]
-    if means.empty:
+    best = best_shortcut(summary, split)
+    if best is None:
         return None
-    name = str(means["arm"].iloc[int(means["value"].argmax())])
+    name = str(best["arm"])
     part = units[(units["arm"] == name) & (units["set"] == "cv")]
     if part.empty or "score" not in part:
         return None

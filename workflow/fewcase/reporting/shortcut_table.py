@@ -12,6 +12,7 @@ import pandas as pd
 
 from fewcase.reporting.certificate_table import Standing, standing_in
 from fewcase.reporting.display import Cell, DisplayTable, Row, warnings_below
+from fewcase.reporting.evidence import best_shortcut
 from fewcase.reporting.performance import Footnotes, cell_text, read_content, records
 from fewcase.reporting.text import plain, shortcut_title, with_interval
 from fewcase.study.errors import InputError
@@ -172,9 +173,9 @@ def tabulate_shortcuts(
                 f"shortcuts: no scores under split {split.name!r}; give the shortcuts' scores of "
                 "every split that --content names."
             )
-        known = [row for row in found if math.isfinite(row["cv_auc"])]
-        if known:
-            max(known, key=lambda row: row["cv_auc"])["best"] = "yes"
+        best = best_shortcut(shortcuts, split.name)
+        for row in found:
+            row["best"] = "yes" if best is not None and row["arm"] == best["arm"] else "no"
         rows += found
         of_arm = arms[arms["split"] == split.name]
         if len(of_arm):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fewcase.data.files import atomic_path, write_json, write_table
+from fewcase.data.files import atomic_path, write_csv, write_json, write_table
 from fewcase.runtime.ranking import roc_auc
 
 HISTORY_COLUMNS = (
@@ -119,8 +119,7 @@ def write_outputs(
     with atomic_path(weights) as temporary:
         # Not save_file: what it writes is readable by its owner alone.
         temporary.write_bytes(save(dict(outputs.weights)))
-    with atomic_path(history) as temporary:
-        outputs.history.to_csv(temporary, index=False, lineterminator="\n")
+    write_csv(history, outputs.history)
     write_table(predictions, outputs.predictions)
     write_json(options, {"recipe": dict(recipe), **outputs.about, "versions": _versions()})
 
