@@ -11,11 +11,11 @@ from fewcase.data.files import write_csv
 from fewcase.reporting.certificate_table import read_standings
 from fewcase.reporting.display import write_tables
 from fewcase.reporting.evidence import Evidence
+from fewcase.reporting.experiment_tables import caption_of, lay_out
 from fewcase.reporting.experiments import Scores, read_experiment, tabulate
 from fewcase.reporting.figures import draw, save
 from fewcase.reporting.measure_tables import lay_out_measures, tabulate_measures
 from fewcase.reporting.selection import lay_out_selection, tabulate_selection
-from fewcase.reporting.tables import caption_of, lay_out
 
 
 def main(options: argparse.Namespace) -> None:

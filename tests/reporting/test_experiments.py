@@ -20,6 +20,7 @@ from fewcase.data.files import write_table
 from fewcase.reporting.certificate_table import Standing
 from fewcase.reporting.display import COPIES_NOTE, LEAKY_NOTE, RED_NOTES, UNKNOWN_NOTE
 from fewcase.reporting.evidence import Evidence, Runs
+from fewcase.reporting.experiment_tables import lay_out
 from fewcase.reporting.experiments import (
     Arm,
     Experiment,
@@ -28,7 +29,6 @@ from fewcase.reporting.experiments import (
     tabulate,
 )
 from fewcase.reporting.measure_tables import lay_out_measures, tabulate_measures
-from fewcase.reporting.tables import lay_out
 from fewcase.reporting.text import for_markdown
 from fewcase.study.errors import InputError
 from scored_arms import FOLDS, SEEDS, Arms, read_scored, write_certificate

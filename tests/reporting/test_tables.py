@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from fewcase.reporting.display import LEAKY_NOTE, to_latex, to_markdown
+from fewcase.reporting.experiment_tables import CAPTIONS, caption_of, lay_out
 from fewcase.reporting.experiments import (
     Arm,
     Experiment,
@@ -24,7 +25,6 @@ from fewcase.reporting.experiments import (
     tabulate,
 )
 from fewcase.reporting.measure_tables import lay_out_measures, tabulate_measures
-from fewcase.reporting.tables import CAPTIONS, caption_of, lay_out
 from fewcase.reporting.text import (
     difference,
     factor_value,

@@ -15,8 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fewcase.data.files import atomic_path
+from fewcase.reporting.audit_tables import comparison_of_schemes
 from fewcase.reporting.experiments import Experiment
-from fewcase.reporting.tables import comparison_of_schemes, comparison_of_sites, titled
+from fewcase.reporting.site_tables import comparison_of_sites
+from fewcase.reporting.tables import titled
 from fewcase.reporting.text import (
     VALUE_TITLES,
     factor_title,
