@@ -7,7 +7,8 @@ import yaml
 
 from fewcase.study.errors import InputError
 from fewcase.study.models import check_models
-from fewcase.study.plan import apply_preset, read_study
+from fewcase.study.plan import read_study
+from fewcase.study.presets import apply_preset
 from fewcase.study.words import METADATA_COLUMNS, SHORTCUTS
 
 STUDY = {
@@ -317,3 +318,16 @@ def test_what_is_done_with_copies_belongs_to_every_split():
     assert {split.duplicates for split in study.splits.values()} == {"drop"}
     with pytest.raises(InputError, match=r"study\.duplicates: 'keep'"):
         read_study({**STUDY, "duplicates": "keep"})
+
+
+def test_a_name_too_long_for_a_file_ends_in_a_digest_of_the_rest():
+    """Names stay apart, and the files of an arm within what systems allow."""
+    factors = {
+        "cutout_side": 0.123456789, "cutmix_alpha": 0.987654321, "neg_per_pos": 3.14159265,
+        "learning_rate": 0.000123456, "weight_decay": 0.0123456789, "momentum": 0.876543,
+        "warmup_epochs": 0.123456, "step_factor": 0.234567, "label_smoothing": 0.0123456,
+    }  # fmt: skip
+    recipes = [{"model": "resnet18", **factors, "epochs": epochs} for epochs in (5, 6)]
+    names = [read_study(changed("recipe", recipe)).default_arm.arm for recipe in recipes]
+    assert len(set(names)) == 2
+    assert all(name.startswith("resnet18+") and len(name) == 200 for name in names)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from fewcase.study.fields import setting
+from fewcase.study.errors import InputError
+from fewcase.study.fields import nearest, setting
+from fewcase.study.gans import GanQualityOptions
 from fewcase.study.settings import ImageOptions, SignalOptions, TrainingOptions
-from fewcase.study.words import DUPLICATE_POLICIES, LAYOUTS, UNITS
+from fewcase.study.words import DUPLICATE_POLICIES, LAYOUTS, MEASURES, UNITS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +40,62 @@ class ExperimentKeys:
         help="Factors of the arm that the others are compared with; null: the study's default arm, "
         "or the first of a split that has it not.",
     )
+    measure: str = setting(
+        "auc",
+        choices=MEASURES,
+        help="What table, figure, comparisons and selection are about; accuracies are of the class "
+        "with the highest score.",
+    )
+    measures: tuple[str, ...] = setting(
+        (),
+        help="Of a matrix: the measures of each cell, the first being its headline; empty: "
+        "measure alone.",
+    )
+    columns: str | None = setting(
+        None, help="Of a matrix: the factor whose levels are its columns; null: the last of vary."
+    )
+    names: dict[str, str] = setting(
+        {}, help="What tables and figures call levels of factors; empty words leave a level out."
+    )
+
+    def check(self, where: str) -> None:
+        """Check that measures, columns and layout go together.
+
+        Raises
+        ------
+        InputError
+            Naming the key under the key path `where`.
+        """
+        for i, name in enumerate(self.measures):
+            if name not in MEASURES:
+                raise InputError(
+                    f"{where}.measures[{i}]: no measure {name!r}.{nearest(name, MEASURES)}"
+                )
+            if name in self.measures[:i]:
+                raise InputError(f"{where}.measures[{i}]: {name!r} stands twice; drop one.")
+        if self.layout == "sites" and self.measure != "auc":
+            raise InputError(
+                f"{where}.measure: {self.measure!r}, but layout sites knows auc alone; drop the "
+                "key, or take another layout."
+            )
+        if self.layout != "matrix":
+            for key in ("measures", "columns"):
+                value = getattr(self, key)
+                if value:
+                    shown = list(value) if isinstance(value, tuple) else value
+                    raise InputError(
+                        f"{where}.{key}: {shown!r}, but layout {self.layout} has no such key. Say "
+                        "layout: matrix, or drop it."
+                    )
+            return
+        if not self.vary:
+            raise InputError(
+                f"{where}.vary: a matrix needs a factor for its columns, such as "
+                "{model: [resnet34, densenet169]}."
+            )
+        if self.columns is not None and self.columns not in self.vary:
+            hint = nearest(self.columns, self.vary)
+            raise InputError(f"{where}.columns: {self.columns!r} is not varied.{hint}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +107,17 @@ class DefaultSplit:
         "patient", choices=("patient", "image"), help="patient, or image (leaky)."
     )
     hold_out: str = setting("none", help="Which entry of hold_out is test only.")
+    given: bool = setting(
+        False,
+        help="Take the parts that the data come with (train, validation, test) as the one fold.",
+    )
+    validation_share: float = setting(
+        0.2, minimum=0.01, maximum=0.9, help="Share drawn for it where the data give no parts."
+    )
+    test_share: float = setting(0.0, minimum=0, maximum=0.9, help="The same for testing.")
+    draw_seed: int | None = setting(
+        None, minimum=0, help="One split for all seeds, drawn by this; null: one for each seed."
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,6 +168,13 @@ class StudyKeys:
     images: ImageOptions = setting(ImageOptions(), help="Drawing.")
     training: TrainingOptions = setting(TrainingOptions(), help="How training runs.")
     recipe: dict[str, Any] = setting({}, help="The study's default arm.")
+    gan: dict[str, Any] = setting(
+        {}, help="What all generators have unless they say otherwise; keys of gans."
+    )
+    gans: dict[str, dict[str, Any]] = setting({}, help="Generators of synthetic images by name.")
+    gan_quality: GanQualityOptions = setting(
+        GanQualityOptions(), help="How synthetic images are measured."
+    )
     experiments: dict[str, dict[str, Any]] = setting(help="Tables and figures.")
     paper: str | None = setting(
         None,

@@ -14,6 +14,19 @@ def channels_of(recipe: Recipe) -> tuple[str, str, str]:
     )
 
 
+def images_of(recipe: Recipe, unit: str) -> tuple[str, ...]:
+    """Return the names of the files that the arm's images are read from.
+
+    Parameters
+    ----------
+    recipe
+        Of the arm.
+    unit
+        ``window``: one file per channel, drawn from signals. Otherwise one file of whole images.
+    """
+    return channels_of(recipe) if unit == "window" else ("plain",)
+
+
 def sampling_of(recipe: Recipe) -> str:
     """Return the name of the arm's under-sampled training sets."""
     ratio = "all" if recipe.neg_per_pos is None else text_of(recipe.neg_per_pos)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,16 @@ from fewcase.study.fields import nearest, read_section, setting
 AUGMENTATIONS = ("none", "cutout", "slit_cutout", "cutmix", "slit_cutmix")
 BASELINES = ("block10", "moving10", "figo", "nichd")
 WEIGHTS = ("imagenet", "none")
+ORIENTATIONS = ("none", "flips", "dihedral")
+TRAINING_SETS = ("real", "synthetic", "both")
+SYNTHETIC_FACTORS = (
+    *("gan", "training_set", "synthetic_per_class", "synthetic_ratio", "synthetic_selection"),
+)
+"""Factors that say nothing about an arm that trains on real images alone."""
+LONGEST_NAME = 200
+"""File systems allow names of 255 bytes, and files of an arm add to its name."""
+SIGNAL_FACTORS = ("fhr_cutoff", "uc_scale", "baseline", "slit_minutes")
+"""Factors that say how signals are drawn and cut, and nothing about other images."""
 CLASSICAL_MODELS = ("logistic",)
 CLASSICAL_FACTORS = ("model", "model_options", "neg_per_pos", "bags")
 
@@ -32,6 +43,18 @@ class Recipe:
     )
     weights: str = setting("imagenet", help="imagenet, none, or the path of a .safetensors file.")
     augment: str = setting("none", choices=AUGMENTATIONS, help="Augmentation of training batches.")
+    orient: str = setting(
+        "none",
+        choices=ORIENTATIONS,
+        help="Random mirroring of training images; dihedral: quarter turns as well.",
+    )
+    colour_jitter: float = setting(
+        0.0,
+        minimum=0,
+        maximum=0.9,
+        help="Brightness, contrast and saturation of training images times a factor that is drawn "
+        "from 1 less this to 1 plus this.",
+    )
     fhr_cutoff: float | None = setting(
         None,
         minimum=0,
@@ -45,6 +68,43 @@ class Recipe:
     )
     baseline: str = setting(
         "block10", choices=BASELINES, help="How the FHR baseline, the third channel, is found."
+    )
+    input_size: int | None = setting(
+        None,
+        minimum=16,
+        maximum=2048,
+        help="Height and width at which the network sees images; null: as stored (images.size).",
+    )
+    through_size: int | None = setting(
+        None,
+        minimum=8,
+        maximum=2048,
+        help="All images are resized to this and back first, as synthetic ones have been: give it "
+        "to every arm that is compared with one of synthetic images.",
+    )
+    gan: str | None = setting(
+        None, help="Generator of the study whose images the network is trained on; null for none."
+    )
+    training_set: str | None = setting(
+        None,
+        choices=TRAINING_SETS,
+        help="real, synthetic or both; null: both where there is a gan, else real.",
+    )
+    synthetic_per_class: int | None = setting(
+        None, minimum=1, help="Synthetic images of each class."
+    )
+    synthetic_ratio: float | None = setting(
+        None,
+        minimum=0.001,
+        help="Synthetic images for each real one of a class. Where neither this nor "
+        "synthetic_per_class is given, each class is filled up to the size of the largest.",
+    )
+    synthetic_selection: float | None = setting(
+        None,
+        minimum=0.01,
+        maximum=1,
+        help="Share of synthetic images that is kept: those that a classifier of real images is "
+        "surest of, copies and oddities left out; null takes them as they are drawn.",
     )
     augment_probability: float | None = setting(
         None,
@@ -70,6 +130,9 @@ class Recipe:
         minimum=1,
         maximum=1000,
         help="Under-sampled sets, one network each, whose scores are averaged.",
+    )
+    oversample: bool = setting(
+        False, help="Draw every class equally often, repeating the examples of rarer ones."
     )
     ratio_batches: bool = setting(
         True, help="Every mini-batch has the class ratio of the training set."
@@ -109,6 +172,13 @@ class Recipe:
         """Whether the model is fitted to features rather than trained on images."""
         return self.model in CLASSICAL_MODELS
 
+    @property
+    def trained_on(self) -> str:
+        """``real``, ``synthetic`` or ``both``."""
+        if self.gan is None:
+            return "real"
+        return self.training_set or "both"
+
 
 FACTORS = tuple(field.name for field in dataclasses.fields(Recipe))
 
@@ -131,10 +201,30 @@ def read_recipe(values: Mapping[str, Any], where: str) -> Recipe:
             f"{where}.weights: {recipe.weights!r} is neither imagenet nor none nor a .safetensors "
             f"file.{nearest(recipe.weights, WEIGHTS)}"
         )
+    recipe = _without_idle_factors(recipe, "gan" in values, where)
     if recipe.is_classical:
         # Factors of images and of optimisation say nothing about a model fitted to features.
         kept = {key: getattr(recipe, key) for key in CLASSICAL_FACTORS}
         return Recipe(**kept)
+    return recipe
+
+
+def _without_idle_factors(recipe: Recipe, gan_given: bool, where: str) -> Recipe:
+    """Return the recipe with what does not bear on its training set put back to the defaults."""
+    if recipe.gan is None and recipe.training_set in ("synthetic", "both") and not gan_given:
+        raise InputError(
+            f"{where}.training_set: {recipe.training_set!r}, but no generator is named; give gan."
+        )
+    if recipe.synthetic_per_class is not None and recipe.synthetic_ratio is not None:
+        raise InputError(
+            f"{where}: synthetic_per_class and synthetic_ratio both say how many; give one."
+        )
+    if recipe.gan is None or recipe.training_set == "real":
+        kept = {key: v for key, v in resolved(recipe).items() if key not in SYNTHETIC_FACTORS}
+        return Recipe(**kept)
+
+    if recipe.training_set == "both":
+        return dataclasses.replace(recipe, training_set=None)
     return recipe
 
 
@@ -172,6 +262,11 @@ def name_of(recipe: Recipe) -> str:
             parts.append(f"weights={value.replace(chr(92), '/').rsplit('/', 1)[-1]}")
         else:
             parts.append(f"{field.name}={text_of(value)}")
-    return "+".join(
+    name = "+".join(
         "".join(c if c.isalnum() or c in "._=-" else "_" for c in part) for part in parts
     )
+    if len(name) <= LONGEST_NAME:
+        return name
+    # What is cut off is told apart by its digest; arms.csv spells it out.
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - 9]}+{digest}"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fewcase.study import keys
+from fewcase.study.gans import Freeze, GanQualityOptions, GanRecipe
 from fewcase.study.recipe import Recipe
 from fewcase.study.settings import ImageOptions, SignalOptions, TrainingOptions
 from fewcase.study.sources import SOURCES, Hospital
@@ -35,6 +36,14 @@ def write_reference() -> str:
             "varied by an experiment.",
             Recipe,
         ),
+        (
+            "gans",
+            "Each entry; keys under `gan` are shared by all. Defaults are those of the paper for "
+            "256 pixels.",
+            GanRecipe,
+        ),
+        ("gans: freeze", "Blocks that keep the base's weights.", Freeze),
+        ("gan_quality", "How synthetic images are measured.", GanQualityOptions),
         ("training", "How training runs on a machine; no arm is named by these.", TrainingOptions),
         ("experiments", "Each entry.", keys.ExperimentKeys),
         ("subgroups", "Each entry.", keys.Subgroup),

@@ -79,7 +79,10 @@ class ImageOptions:
     line_width: int = setting(1, minimum=1, maximum=15, help="Thickness of the line in pixels.")
 
 
-MACHINE_KEYS = ("memory_mb", "runtime_minutes", "checkpoint_minutes", "ignore_code_change")
+MACHINE_KEYS = (
+    *("memory_mb", "runtime_minutes", "gan_runtime_minutes", "checkpoint_minutes"),
+    "ignore_code_change",
+)
 """Keys of `training` that decide how it runs and nothing of what comes out."""
 
 
@@ -120,6 +123,11 @@ class TrainingOptions:
     )
     runtime_minutes: int = setting(
         240, minimum=1, help="Wall-clock time asked for a training job, first attempt."
+    )
+    gan_runtime_minutes: int = setting(
+        1440,
+        minimum=1,
+        help="The same for the training of a generator; what it does not finish it resumes.",
     )
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from fewcase.study.fields import setting
+from fewcase.study.image_sources import ImageFolder, SimulateHistology, Tiles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,4 +162,19 @@ class CtgTable:
     )
 
 
-SOURCES = {"simulate_ctg": SimulateCtg, "ctu_uhb": CtuUhb, "ctg_table": CtgTable}
+SOURCES = {
+    "simulate_ctg": SimulateCtg,
+    "ctu_uhb": CtuUhb,
+    "ctg_table": CtgTable,
+    "image_folder": ImageFolder,
+    "tiles": Tiles,
+    "simulate_histology": SimulateHistology,
+}
+
+UNITS_OF_SOURCES = {
+    **dict.fromkeys(("simulate_ctg", "ctu_uhb", "ctg_table"), "window"),
+    "image_folder": "image",
+    "tiles": "tile",
+    "simulate_histology": "tile",
+}
+"""What a network sees of a record of each source: window (of a signal), image, or tile."""

@@ -15,6 +15,12 @@ from fewcase.study.words import DUPLICATE_POLICIES
 
 SCHEMES = ("patient", "image")
 
+ALWAYS_TRAINED = -2
+"""The fold of an example that is in every training part and validated in none."""
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+"""Parts that data may come with, see `SplitOptions.given`."""
+
 _DAY = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?")
 
 
@@ -86,7 +92,7 @@ class SplitOptions:
     hold_out: tuple[HeldOut, ...] = setting(
         (), help="Sites, or periods of sites, for testing only."
     )
-    folds: int = setting(10, minimum=2, help="Folds of cross-validation.")
+    folds: int = setting(10, minimum=1, help="Folds of cross-validation; 1 where parts are given.")
     inner_folds: int = setting(
         10,
         minimum=0,
@@ -99,7 +105,39 @@ class SplitOptions:
         "fail stops where two patients share one, ignore leaves them where they fall (leaky).",
     )
 
+    given: bool = setting(
+        False,
+        help="Whether the data say who is in which part (column part: train, validation or test). "
+        "There is one fold then: what is given for validation. Where no example has a part, parts "
+        "are drawn by validation_share and test_share.",
+    )
+    validation_share: float = setting(
+        0.2,
+        minimum=0.01,
+        maximum=0.9,
+        help="Where parts are wanted and the data give none: share of patients drawn for "
+        "validation, class by class.",
+    )
+    test_share: float = setting(
+        0.0, minimum=0, maximum=0.9, help="The same for testing; 0 for no test part."
+    )
+    draw_seed: int | None = setting(
+        None,
+        minimum=0,
+        help="Draws the folds of every seed, so that all share them; null: each seed its own.",
+    )
+
     def __post_init__(self) -> None:
+        if self.given and self.folds != 1:
+            raise InputError(
+                f"folds: {self.folds}, but split.given takes the parts that the data come with, "
+                "which are one fold; give folds: 1."
+            )
+        if self.validation_share + self.test_share >= 1:
+            raise InputError(
+                f"validation_share, test_share: {self.validation_share} and {self.test_share} "
+                "leave nothing to train on; give less than 1 together."
+            )
         if self.inner_folds == 1:
             raise InputError(
                 "inner_folds: 1 would leave nothing to train on; give 2 or more, or 0 for no "

@@ -61,7 +61,28 @@ class AnyOf:
     rule: str = setting("any_of", choices=("any_of",), help="The name of this rule.")
 
 
-Target = ApgarAtMost | Below | Above | OneOf | AnyOf
+@dataclasses.dataclass(frozen=True)
+class Classes:
+    """One of several classes, by the value of a column, such as a folder's or a stage's name."""
+
+    classes: tuple[str, ...] = setting(
+        help="Names of the classes; the first is label 0, and so on. Two or more."
+    )
+    column: str = setting(
+        "class", help="Column of the example, where tiles have a class each, or of the record."
+    )
+    merge: dict[str, str] = setting(
+        {}, help="Which class a value stands for where it is not the class's own name."
+    )
+    others: str = setting(
+        "unlabelled",
+        choices=("unlabelled", "error"),
+        help="What a value is that names no class: unlabelled (counted in the flow), or an error.",
+    )
+    rule: str = setting("classes", choices=("classes",), help="The name of this rule.")
+
+
+Target = ApgarAtMost | Below | Above | OneOf | AnyOf | Classes
 
 TARGETS: dict[str, type[Target]] = {
     "apgar": ApgarAtMost,
@@ -69,6 +90,7 @@ TARGETS: dict[str, type[Target]] = {
     "above": Above,
     "column": OneOf,
     "any_of": AnyOf,
+    "classes": Classes,
 }
 
 
@@ -84,6 +106,14 @@ def columns_of(target: Target) -> tuple[str, ...]:
     if isinstance(target, AnyOf):
         return tuple(name for rule in target.rules for name in columns_of(rule))
     return target.columns if isinstance(target, ApgarAtMost) else (target.column,)
+
+
+def class_names(target: Target) -> tuple[str, ...]:
+    """Return the names of a target's classes in the order of their labels.
+
+    Two classes that a rule tells apart by yes and no are ``negative`` and ``positive``.
+    """
+    return target.classes if isinstance(target, Classes) else ("negative", "positive")
 
 
 def read_target(values: Any, where: str) -> Target:
@@ -103,6 +133,11 @@ def read_target(values: Any, where: str) -> Target:
         raise InputError(f"{where}.rule: no rule {name!r}.{nearest(str(name), TARGETS)}")
     target = read_section(TARGETS[name], values, where)
     if isinstance(target, AnyOf):
+        for i, rule in enumerate(target.rules):
+            if isinstance(rule, dict) and rule.get("rule") == "classes":
+                raise InputError(
+                    f"{where}.rules[{i}]: several classes are no yes or no; name a rule that is."
+                )
         rules = tuple(
             read_target(rule, f"{where}.rules[{i}]") for i, rule in enumerate(target.rules)
         )
@@ -112,10 +147,35 @@ def read_target(values: Any, where: str) -> Target:
 
 
 def _check_not_empty(target: Target, where: str) -> None:
-    for name in ("columns", "positive", "negative", "rules"):
+    for name in ("columns", "positive", "negative", "rules", "classes"):
         if getattr(target, name, None) == ():
             raise InputError(f"{where}.{name}: the list is empty; name at least one.")
+    if isinstance(target, Classes):
+        _check_classes(target, where)
     if isinstance(target, OneOf) and target.negative is not None:
         both = [value for value in target.positive if value in target.negative]
         if both:
             raise InputError(f"{where}: {both[0]!r} is both positive and negative; keep it in one.")
+
+
+def _check_classes(target: Classes, where: str) -> None:
+    names = list(target.classes)
+    if len(names) < 2:
+        raise InputError(f"{where}.classes: {names} is one class; name two or more.")
+    for name in ("all", "unlabelled"):
+        if name in names:
+            raise InputError(
+                f"{where}.classes: {name!r} has a meaning of its own in the tables; choose another "
+                "name, and say in `merge` which value it stands for."
+            )
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InputError(f"{where}.classes: {twice[0]!r} is there twice; name each class once.")
+    for value, name in target.merge.items():
+        if name not in names:
+            raise InputError(f"{where}.merge.{value}: no class {name!r}.{nearest(name, names)}")
+        if value in names:
+            raise InputError(
+                f"{where}.merge.{value}: {value!r} is a class of its own; drop it from one of the "
+                "two."
+            )

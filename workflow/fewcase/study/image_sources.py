@@ -1,0 +1,203 @@
+"""Where a cohort of images comes from: the options of each source of images."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from fewcase.study.fields import setting
+
+PARTS = ("train", "validation", "test")
+"""Parts of a partition that comes with the data."""
+
+ID_SCOPES = ("site", "part", "folder", "class")
+"""Within which of these a patient's id can be unique, in the order in which names give them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFolder:
+    """Image files in folders, one example each: PNG, JPEG, TIFF or BMP, grey or colour."""
+
+    folder: str | None = setting(
+        None,
+        help="Folder of the images, relative to the study's data folder; null takes that folder.",
+    )
+    folders: tuple[str, ...] = setting(
+        (), help="Instead of folder: several folders that make one cohort."
+    )
+    pattern: str | None = setting(
+        None,
+        help="Regular expression with named groups, as in (?P<patient>\\d+), that is searched in "
+        "each path below the folder: class, patient, site, date, part, record. Images that it does "
+        "not fit are refused. What no group gives comes from the folders: train, val or test is "
+        "the part, the innermost other folder the class.",
+    )
+    leave_out: str | None = setting(
+        None,
+        help="Regular expression: files are no records where it is found in the path below the "
+        "folder, as in _mask.",
+    )
+    table: str | None = setting(
+        None,
+        help="CSV or parquet, one row per image, relative to the study's data folder; images that "
+        "it does not list are left out.",
+    )
+    columns: dict[str, str] = setting(
+        {},
+        help="Which column of the table is which: path (required with a table; below the folder), "
+        "class, patient, site, date, part, record. They go before what path and folders say.",
+    )
+    outcomes: dict[str, str] = setting(
+        {}, help="Further columns of the table to keep, by the name that they get."
+    )
+    classes: dict[str, str] = setting(
+        {},
+        help="Our name of each class, by its name in folders, table or annotations; images of a "
+        "class that is left out are refused. Empty takes all names as they are.",
+    )
+    values: dict[str, dict[str, Any]] = setting(
+        {},
+        help="What words of table or path mean, by our column name, as in {part: {fold1: train}}.",
+    )
+    missing: tuple[str | float, ...] = setting(
+        ("", "NA", "N/A", "NaN", "nan", "null", "-"),
+        help="Words and numbers that stand for an unknown value.",
+    )
+    date_format: str | None = setting(
+        None,
+        help="How dates are written, as in %d.%m.%Y; null takes year, month, day in this order.",
+    )
+    encoding: str = setting("utf-8-sig", help="Encoding of the table, if it is CSV.")
+    delimiter: str = setting(",", help="What divides the columns of the table, if it is CSV.")
+    site: str = setting(
+        "unknown", help="Name of the one site, where neither path nor table gives one."
+    )
+    ids_within: tuple[str, ...] = setting(
+        ("site",),
+        help="A patient's id means the same person only within these: site, part, folder, class. "
+        "Those that path or table give are put before the id. Empty: everywhere.",
+    )
+    twins: str = setting(
+        "none",
+        choices=("none", "by_name"),
+        help="by_name: files of one name in several folders show the same tissue and, where no "
+        "patient is known, count as one patient, as in NCT-CRC-HE-100K and its -NONORM twin.",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """How tiles are laid over an image."""
+
+    size: int = setting(224, minimum=16, maximum=4096, help="Side of a tile in pixels.")
+    overlap: int = setting(
+        0, minimum=0, help="Pixels that neighbouring tiles have in common; less than size."
+    )
+    edge: str = setting(
+        "drop",
+        choices=("drop", "shift", "pad"),
+        help="Where tiles do not come out even: drop the last one, shift it back so that it ends "
+        "at the edge, or pad it with white.",
+    )
+    min_tissue: float = setting(
+        0.0, minimum=0, maximum=1, help="Tiles with a smaller share of tissue are refused."
+    )
+    tissue_density: float = setting(
+        0.15,
+        minimum=0.01,
+        maximum=2,
+        help="A pixel is tissue from this optical density on (mean of red, green and blue, natural "
+        "logarithm, white is 0); 0.15 as Macenko et al., ISBI 2009.",
+    )
+    max_tiles_per_record: int | None = setting(
+        None, minimum=1, help="Of more tiles, so many are drawn, spread evenly over the record."
+    )
+    min_coverage: float = setting(
+        0.5,
+        minimum=0.01,
+        maximum=1,
+        help="A tile gets the class that covers at least this share of it; others are refused.",
+    )
+    seed: int = setting(0, minimum=0, help="Seed of what is drawn by chance.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiles(Grid, ImageFolder):
+    """Slides and large images, cut into tiles: the keys of image_folder, and how to cut."""
+
+    level: int | None = setting(
+        None, minimum=0, help="Level of a slide's pyramid that tiles are cut at; 0 by default."
+    )
+    microns_per_pixel: float | None = setting(
+        None, minimum=0.01, maximum=100, help="Instead of level: resolution of the tiles."
+    )
+    magnification: float | None = setting(
+        None, minimum=0.1, maximum=200, help="Instead of level: magnification of the tiles."
+    )
+    native_microns_per_pixel: float | None = setting(
+        None, minimum=0.01, maximum=100, help="Resolution of files that do not tell it."
+    )
+    native_magnification: float | None = setting(
+        None, minimum=0.1, maximum=200, help="Magnification of files that do not tell it."
+    )
+    annotations: str | None = setting(
+        None,
+        help="Folder of outlines (GeoJSON, as QuPath exports it) or label masks (PNG, TIFF), "
+        "called as their images; a class then belongs to a tile, not to its record.",
+    )
+    mask_classes: dict[str, str] = setting(
+        {}, help="Class of each value of label masks, as in {1: AT, 2: BG}."
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SimulateHistology(Grid):
+    """Simulated slides stained with haematoxylin and eosin; nothing in them is of a person."""
+
+    classes: dict[str, int] = setting(
+        help="How many images of each class; or regions, if an image has several. Classes: ADI "
+        "BACK DEB LYM MUC MUS NORM STR TUM, AT BG DYS LP MM, Normal Benign InSitu Invasive."
+    )
+    patients: int = setting(20, minimum=1, help="How many patients the images are of.")
+    mixed: bool = setting(
+        True,
+        help="Whether a patient has images of several classes, as of kinds of tissue, or of one, "
+        "as of a diagnosis.",
+    )
+    sites: tuple[str, ...] = setting(("north", "south"), help="Sites, each with its own stain.")
+    site_shift: float = setting(
+        1.0, minimum=0, maximum=3, help="How much the stains of sites differ."
+    )
+    patient_shift: float = setting(
+        1.0, minimum=0, maximum=3, help="How much the stains and tissues of patients differ."
+    )
+    width: int = setting(512, minimum=32, maximum=8192, help="Width of an image in pixels.")
+    height: int = setting(512, minimum=32, maximum=8192, help="Height of an image in pixels.")
+    resolution: float = setting(
+        0.5, minimum=0.2, maximum=2, help="Microns per pixel: 0.5 is 20-fold, 0.25 is 40-fold."
+    )
+    regions: int = setting(
+        1, minimum=1, maximum=24, help="Regions of an image; above 1, masks tell their classes."
+    )
+    validation: float = setting(
+        0.25, minimum=0, maximum=0.9, help="Share of patients in the part validation."
+    )
+    test: float = setting(0.0, minimum=0, maximum=0.9, help="Share of patients in the part test.")
+
+    def as_tiles(self) -> Tiles:
+        """Return the options by which the simulated files are read and cut."""
+        grid = {field.name: getattr(self, field.name) for field in dataclasses.fields(Grid)}
+        if self.regions == 1:
+            return Tiles(**grid, pattern=SIMULATED_NAMES, ids_within=())
+        return Tiles(
+            **grid,
+            folder="slides",
+            pattern=SIMULATED_NAMES,
+            ids_within=(),
+            annotations="annotations",
+            mask_classes={str(i): name for i, name in enumerate(self.classes, start=1)},
+        )
+
+
+SIMULATED_NAMES = r"(?P<record>(?P<patient>simulated-(?P<site>\w+)-p\d+)-i\d+)\.png$"
+"""Names of simulated files tell record, patient and site; their folders part and class."""
