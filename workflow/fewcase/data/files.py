@@ -31,7 +31,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not tempfile: its files are readable by their owner alone, also after the renaming.
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
+    # A part of the name will do: the whole of a long one and this would exceed what systems allow.
+    temporary = path.with_name(f".{path.stem[:80]}.{uuid.uuid4().hex}{path.suffix}")
     try:
         yield temporary
         with open(temporary, "rb+") as written:

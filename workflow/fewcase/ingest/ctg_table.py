@@ -5,24 +5,20 @@ from __future__ import annotations
 import datetime
 import logging
 import math
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fewcase.data.files import read_table
 from fewcase.data.recordings import SIGNAL_COLUMNS, SOURCE_COLUMNS, Recording, Refusal
-from fewcase.ingest.csv_files import (
-    DELIMITERS,
-    CsvError,
-    better_delimiter,
-    header_line,
-    parse_texts,
-    read_text,
-    split_header,
+from fewcase.ingest.csv_files import DELIMITERS
+from fewcase.ingest.metadata_table import (
+    as_number,
+    as_text,
+    as_time,
+    check_encoding,
+    read_columns,
 )
 from fewcase.ingest.signal_files import SignalError, Signals, read_signals
 from fewcase.ingest.validation import NUMERIC_OUTCOMES, TEXT_OUTCOMES
@@ -53,13 +49,6 @@ RESERVED_OUTCOMES = tuple({*SIGNAL_COLUMNS, *SOURCE_COLUMNS}.difference(KNOWN_CO
 LONGEST_DISAGREEMENT = 0.05
 """Share of the time from recording_start to recording_end that the samples may miss it by."""
 
-_ENCODINGS = ("utf-8-sig", "cp932", "euc_jp", "iso2022_jp", "utf-16")
-
-_YEAR_FIRST = re.compile(
-    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d*)?)?)?"
-)
-_DIGITS_ALONE = re.compile(r"(\d{4})(\d{2})(\d{2})")
-
 logger = logging.getLogger(__name__)
 
 
@@ -83,8 +72,10 @@ def read_ctg_table(options: CtgTable, data: Path) -> Iterator[Recording | Refusa
     """
     _check_options(options)
     path = data / options.table
-    table = _read_metadata(path, options)
     named = {**options.columns, **options.outcomes}
+    table = read_columns(
+        path, named.values(), encoding=options.encoding, delimiter=options.delimiter
+    )
     columns = [table[column] for column in named.values()]
     logger.info("%s: %d rows", path, len(columns[0]))
     if not columns[0]:
@@ -142,95 +133,12 @@ def _check_options(options: CtgTable) -> None:
             f"{where}.signal_columns: expected the keys fhr and uc, found "
             f"{sorted(options.signal_columns)}."
         )
-    try:
-        "".encode(options.encoding)
-    except LookupError:
-        raise InputError(
-            f"{where}.encoding: {options.encoding!r} is no encoding."
-            f"{nearest(options.encoding, _ENCODINGS)}"
-        ) from None
+    check_encoding(options.encoding, f"{where}.encoding")
     for key in ("delimiter", "signal_delimiter"):
         if len(getattr(options, key)) != 1:
             raise InputError(
                 f"{where}.{key}: {getattr(options, key)!r} is not a single character, such as "
                 f"{', '.join(map(repr, DELIMITERS))}."
-            )
-
-
-def _read_metadata(path: Path, options: CtgTable) -> dict[str, list[Any]]:
-    """Read the columns of the table, cells as they are, and check that those named are there."""
-    wanted = [*options.columns.values(), *options.outcomes.values()]
-    if not path.is_file():
-        raise InputError(
-            f"{path}: no such file. Set data= and the source's option table so that they name the "
-            "metadata table."
-        )
-    if path.suffix.lower() == ".parquet":
-        table = _read_parquet(path)
-        _check_columns(path, list(table.columns), wanted)
-        return {column: table[column].tolist() for column in wanted}
-    text = _read_text(path, options.encoding)
-    header = header_line(text)
-    # Config and table may write one name in two ways, which nobody could tell apart.
-    written = {plain_name(name): name for name in wanted}
-    found = [written.get(plain_name(n), n) for n in split_header(header, options.delimiter)]
-    if not set(wanted) <= set(found):
-        better = better_delimiter(header, wanted, options.delimiter)
-        if better is not None:
-            raise InputError(
-                f"{path}: the header {header!r} is not divided by {options.delimiter!r}. "
-                f"With delimiter: {better!r} the columns would be found."
-            )
-    _check_columns(path, found, wanted)
-    try:
-        return parse_texts(text, options.delimiter, wanted, names=found)
-    except CsvError as error:
-        raise InputError(
-            f"{path}: {error}. Every row needs as many cells as the header; a cell that holds "
-            f"{options.delimiter!r} must stand in quotation marks."
-        ) from None
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        return read_table(path)
-    except InputError:
-        # Its remedy is for files that a stage made: this one must not be deleted.
-        raise InputError(
-            f"{path}: not a parquet table. Save it as one, or as CSV under a name in .csv."
-        ) from None
-
-
-def _read_text(path: Path, encoding: str) -> str:
-    with path.open("rb") as file:
-        beginning = file.read(4)
-    if beginning == b"PK\x03\x04":
-        raise InputError(f"{path}: an Excel or zip file. Save the table as CSV (UTF-8).")
-    try:
-        return read_text(path, encoding)
-    except UnicodeError:
-        marked = ["utf-16"] if beginning[:2] in (b"\xff\xfe", b"\xfe\xff") else []
-        fitting = [name for name in (*marked, *_ENCODINGS) if _decodes(path, name)]
-        remedy = f" It can be read with encoding: {fitting[0]}." if fitting else ""
-        raise InputError(f"{path}: not text in the encoding {encoding!r}.{remedy}") from None
-
-
-def _decodes(path: Path, encoding: str) -> bool:
-    try:
-        read_text(path, encoding)
-    except UnicodeError:
-        return False
-    return True
-
-
-def _check_columns(path: Path, found: list[str], wanted: list[str]) -> None:
-    for column in wanted:
-        if found.count(column) > 1:
-            raise InputError(f"{path}: two columns are called {column!r}. Rename one of them.")
-        if column not in found:
-            raise InputError(
-                f"{path}: no column {column!r}.{nearest(column, found)} Mend the cohort's columns, "
-                "or leave the key out where it may be."
             )
 
 
@@ -265,7 +173,7 @@ class _Row:
 
     def value(self, key: str) -> float | str | None:
         """The cell's number or text after the option ``values``; None where it is unknown."""
-        text = _as_text(self._cells.get(key))
+        text = as_text(self._cells.get(key))
         meanings = self._options.values.get(key, {})
         if text in meanings:
             meaning = meanings[text]
@@ -274,14 +182,14 @@ class _Row:
             return float(meaning)
         if text in self._missing:
             return None
-        number = _as_number(text)
+        number = as_number(text)
         if number is None or key in TEXT_OUTCOMES:
             return text or None
         return None if math.isnan(number) or number in self._missing_numbers else number
 
     def text(self, key: str) -> str:
         """The cell as text, empty where it is unknown."""
-        text = _as_text(self._cells.get(key))
+        text = as_text(self._cells.get(key))
         meaning = self._options.values.get(key, {}).get(text, text)
         return "" if meaning is None or text in self._missing else str(meaning)
 
@@ -302,7 +210,7 @@ class _Row:
         text = self.text(key)
         if not text:
             return None
-        time = _as_time(text, self._options.date_format)
+        time = as_time(text, self._options.date_format)
         if time is None:
             expected = self._options.date_format or "year, month, day in this order"
             raise SignalError(
@@ -400,35 +308,3 @@ def _check_duration(
             f"{path}: {samples} samples at {rate:g} Hz last {found / 60:.1f} minutes, expected "
             f"{stated / 60:.1f} from recording_start to recording_end.",
         )
-
-
-def _as_text(cell: object) -> str:
-    """A cell of a CSV or parquet table as one would have written it."""
-    if cell is None or cell is pd.NaT or (isinstance(cell, float) and math.isnan(cell)):
-        return ""
-    if isinstance(cell, (bool, np.bool_)):
-        return str(int(cell))
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell).strip()
-
-
-def _as_number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _as_time(text: str, date_format: str | None) -> datetime.datetime | None:
-    try:
-        if date_format is not None:
-            return datetime.datetime.strptime(text, date_format)
-        match = _YEAR_FIRST.fullmatch(text) or _DIGITS_ALONE.fullmatch(text)
-        if match is None:
-            return None
-        parts = [int(part or 0) for part in match.groups()] + [0, 0, 0]
-        year, month, day, hour, minute, second = parts[:6]
-        return datetime.datetime(year, month, day, hour, minute, second)
-    except ValueError:
-        return None

@@ -165,6 +165,28 @@ def _fetch_list(url: str, patience: Patience) -> bytes:
     )
 
 
+def fetch_file(url: str, path: Path, sha256: str, patience: Patience) -> bool:
+    """Fetch one file and check it; return whether it had to be fetched.
+
+    What is there already and has the sum is left alone; what was begun is gone on with.
+
+    Parameters
+    ----------
+    url, path
+        From where, and to where.
+    sha256
+        The sum that the file must have, in hexadecimal digits.
+    patience
+        How often and how long to try.
+
+    Raises
+    ------
+    InputError
+        Where the server cannot be reached, or sends another file.
+    """
+    return _Job(url, path, sha256, patience, threading.Event()).run()
+
+
 @dataclasses.dataclass(frozen=True)
 class _Job:
     """One file to fetch."""

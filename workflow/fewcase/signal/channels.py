@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fewcase.data.files import atomic_path, write_digest
+from fewcase.data.parallel import map_in_order
 from fewcase.signal.baseline import baseline
 from fewcase.signal.contractions import scale_uc
 from fewcase.signal.lowpass import lowpass
 from fewcase.signal.render import render
-from fewcase.signal.rows import map_in_order, row_blocks, row_file
+from fewcase.signal.rows import row_blocks, row_file
 from fewcase.signal.windows import CHUNK_ROWS, Windows
 from fewcase.study.errors import InputError
 from fewcase.study.recipe import BASELINES

@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from fewcase.data.files import read_table, write_table
+from fewcase.data.parallel import map_in_order
 from fewcase.signal.baseline import running_baseline
 from fewcase.signal.excursions import above_baseline, area_of, find_excursions, mark
-from fewcase.signal.rows import CACHE_ROWS, map_in_order, minutes_of, row_blocks
+from fewcase.signal.rows import CACHE_ROWS, minutes_of, row_blocks
 from fewcase.signal.windows import CHUNK_ROWS, Windows
 
 Float32 = npt.NDArray[np.float32]

@@ -1,23 +1,18 @@
-"""Work on the rows of large arrays: cache-sized blocks, threads, runs, files grown by rows."""
+"""Work on the rows of large arrays: cache-sized blocks, runs, files grown by rows."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeVar
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fewcase.data.files import atomic_path
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 # Half an hour at 4 Hz in float32 is 28 kB: so many rows, and what is made of them, fit a core's
 # second-level cache.
@@ -78,27 +73,6 @@ def minutes_of(samples: int, sampling_hz: float, minutes: float) -> list[slice]:
     """Cut a window into periods of so many minutes; the last one may be shorter."""
     length = max(1, math.floor(minutes * 60 * sampling_hz + 0.5))
     return [slice(first, min(first + length, samples)) for first in range(0, samples, length)]
-
-
-def map_in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], threads: int
-) -> Iterator[Result]:
-    """Apply `function` to each item on several threads; yield the results in the items' order.
-
-    At most ``2 * threads`` items are under way or waiting, so memory is bounded. What is computed
-    does not depend on `threads`.
-    """
-    if threads <= 1:
-        yield from map(function, items)
-        return
-    waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= 2 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 class RowFile:

@@ -22,9 +22,10 @@ from fewcase.data.files import (
     write_digest,
     write_table,
 )
+from fewcase.data.parallel import map_in_order
 from fewcase.data.recordings import STORE_HZ, Counts, Refusal, refusals_table
 from fewcase.signal.noise import CleanedFhr, CleanedUc, clean_fhr, clean_uc
-from fewcase.signal.rows import RowFile, map_in_order, row_blocks, row_file
+from fewcase.signal.rows import RowFile, row_blocks, row_file
 from fewcase.study.errors import InputError
 from fewcase.study.settings import SignalOptions
 
