@@ -13,6 +13,7 @@ from fewcase.splits.certificate import certify
 from fewcase.splits.duplicates import read_duplicates
 from fewcase.splits.folds import read_facts, read_split
 from fewcase.splits.provenance import read_provenance
+from fewcase.study.words import UNIT_KINDS
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -33,6 +34,7 @@ def main(arguments: argparse.Namespace) -> None:
         [read_provenance(path) for path in arguments.synthetic],
         bases,
         arguments.split.parent.name,
+        arguments.unit_kind,
     )
     write_digest(arguments.out, certificate)
     logging.info("%s: %s", arguments.out, certificate["status"])
@@ -53,6 +55,9 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--synthetic", type=Path, nargs="*", default=[], help="provenance tables")
     parser.add_argument(
         "--base", type=Path, nargs="*", default=[], help="examples of base generators' cohorts"
+    )
+    parser.add_argument(
+        "--unit-kind", choices=UNIT_KINDS, default="window", help="what an example is"
     )
     parser.add_argument("--out", type=Path, required=True, help="certificate, JSON")
     return parser

@@ -1,4 +1,4 @@
-"""Stage `flow`: count the recordings that remain after each step, and list all refusals."""
+"""Stage `flow`: count the records that remain after each step, and list all refusals."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ from fewcase.data.files import atomic_path, read_table, write_table
 from fewcase.data.stage import run
 from fewcase.splits.flow import make_flow
 from fewcase.study.targets import read_target
+from fewcase.study.words import UNIT_KINDS
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -18,6 +19,7 @@ def main(arguments: argparse.Namespace) -> None:
         read_table(arguments.examples),
         [read_table(path) for path in arguments.rejected],
         read_target(arguments.target, "target"),
+        arguments.unit_kind,
     )
     write_table(arguments.out_rejected, rejected)
     with atomic_path(arguments.out_flow) as path:
@@ -34,6 +36,9 @@ def options() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--target", type=json.loads, required=True, metavar="JSON", help="the rule of the label"
+    )
+    parser.add_argument(
+        "--unit-kind", choices=UNIT_KINDS, default="window", help="what an example is"
     )
     parser.add_argument("--out-rejected", type=Path, required=True, help="all refusals")
     parser.add_argument("--out-flow", type=Path, required=True, help="counts after each step")

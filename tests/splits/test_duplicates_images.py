@@ -8,15 +8,8 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from fewcase.splits.image_alignment import align
-from fewcase.splits.image_pairs import (
-    LEAST_CORRELATION,
-    PLACES,
-    SIGNS,
-    SIZE,
-    TRANSFORMS,
-    find_image_pairs,
-    reduce_images,
-)
+from fewcase.splits.image_hash import PLACES, SIGNS, SIZE, TRANSFORMS
+from fewcase.splits.image_pairs import LEAST_CORRELATION, find_image_pairs, reduce_images
 from fewcase.study.errors import InputError
 
 

@@ -122,3 +122,41 @@ def test_a_rule_that_cannot_be_read_names_the_key(rule, message):
 def test_a_column_that_is_not_there_is_named_with_the_nearest():
     with pytest.raises(InputError, match=r"no column 'apgar_5'.*Did you mean 'apgar5'"):
         labels({"rule": "below", "column": "apgar_5", "threshold": 7}, apgar1=[7.0], apgar5=[7.0])
+
+
+CLASSES = {"rule": "classes", "classes": ["F0/F1", "F2/F3", "F4"]}
+STAGES = {"F0": "F0/F1", "F1": "F0/F1", "F2": "F2/F3", "F3": "F2/F3"}
+
+
+def test_classes_are_numbered_in_their_order_and_values_can_be_merged():
+    rule = {**CLASSES, "column": "stage", "merge": STAGES}
+    stages = ["F4", "F0", "F1", "F3", "F2", "F5", None, ""]
+    assert labels(rule, stage=stages) == [2, 0, 0, 1, 1, -1, -1, -1]
+
+
+def test_a_value_that_names_no_class_says_so_or_stops():
+    rule = {"rule": "classes", "classes": ["CNV", "DME"]}
+    table = pd.DataFrame({"record": ["a", "b"], "class": ["CNV", "DRUSEN"]})
+    _, reasons = apply_target(table, read_target(rule, "target"))
+    assert reasons.tolist() == ["", "class 'DRUSEN' is none of the classes"]
+    with pytest.raises(InputError, match=r"record 'b': class 'DRUSEN' is none of the classes"):
+        apply_target(table, read_target({**rule, "others": "error"}, "target"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": ["CNV"]}, "is one class"),
+        ({"classes": ["CNV", "CNV"]}, "'CNV' is there twice"),
+        ({"merge": {"F0": "F9"}}, "no class 'F9'"),
+        ({"merge": {"F4": "F2/F3"}}, "'F4' is a class of its own"),
+    ],
+)
+def test_classes_that_cannot_be_are_named(change, message):
+    with pytest.raises(InputError, match=message):
+        read_target({**CLASSES, **change}, "target")
+
+
+def test_several_classes_are_no_part_of_a_yes_or_no():
+    with pytest.raises(InputError, match="several classes are no yes or no"):
+        read_target({"rule": "any_of", "rules": [CLASSES]}, "target")

@@ -31,10 +31,12 @@ from fewcase.splits.disjointness import (
     lay_out,
 )
 from fewcase.splits.folds import digest_split
+from fewcase.splits.generators import check_bases, check_synthetic
 from fewcase.splits.holdout import reason_codes
-from fewcase.splits.provenance import Provenance, check_bases, check_synthetic
+from fewcase.splits.provenance import Provenance
 from fewcase.study.errors import InputError
 from fewcase.study.splits import SplitOptions
+from fewcase.study.words import NOUNS, Nouns
 
 TOLERATED = {
     "image": ("patients", "parents", "exact duplicates", "near duplicates", "base generators"),
@@ -64,6 +66,7 @@ def certify(
     synthetic: Sequence[Provenance] = (),
     base_cohorts: Mapping[str, pd.DataFrame] | None = None,
     name: str = "",
+    unit: str = "window",
 ) -> dict[str, Any]:
     """Certify what the parts of a split share, in every fold.
 
@@ -84,20 +87,23 @@ def certify(
         Under-sampled training rows by file: fold, bag, row and, where networks choose winners,
         inner.
     records
-        record and patient_known of every recording.
+        record and patient_known of every record.
     synthetic
         Where synthetic images come from.
     base_cohorts
         By name, the examples (example, parent, patient) that base generators had learned from.
     name
         Name of the split.
+    unit
+        Unit of the cohort, see `fewcase.study.words.NOUNS`.
 
     Returns
     -------
     dict
         For JSON: split, seed, scheme, duplicates, status ("clean", "leaky" or "unknown"), digest
         (SHA-256 of everything else, the split and the pairs), checks, folds, test, sites,
-        excluded, notes. Counts of a part are examples, parents, patients, groups and by_label.
+        excluded, notes and, unless it is ``window``, unit. Counts of a part are examples, parents,
+        patients, groups and by_label.
 
     Raises
     ------
@@ -125,7 +131,9 @@ def certify(
     if copies.shared:
         findings = [_doubtful(finding, copies.detail) for finding in findings]
     if not known.all():
-        detail = "Patients are not known: each recording counts as a patient of its own."
+        detail = (
+            f"Patients are not known: each {NOUNS[unit].record} counts as a patient of its own."
+        )
         findings = [_doubtful(finding, detail) for finding in findings]
     certificate = {
         "split": name,
@@ -145,7 +153,8 @@ def certify(
             for finding in findings
         ],
         **_counts(layout, sets, options),
-        "notes": _notes(layout, sets, options, facts, known, bases, copies),
+        "notes": _notes(layout, sets, options, facts, known, bases, copies, NOUNS[unit]),
+        **({} if unit == "window" else {"unit": unit}),
     }
     return {**certificate, "digest": _digest(certificate, split, options, seed, pairs)}
 
@@ -200,7 +209,7 @@ def _check_owners_of_copies(layout: Layout, sets: Sets, options: SplitOptions) -
     """Check that patients with a copy in common, who may be one person, are in one part.
 
     Under ``duplicates: group`` they are kept together. Where copies were dropped or ignored, the
-    other recordings of such patients may be anywhere; `found` counts the groups that they form.
+    other records of such patients may be anywhere; `found` counts the groups that they form.
     """
     name = "patients who share a copy"
     if options.is_leaky or options.duplicates not in ("drop", "ignore"):
@@ -259,7 +268,7 @@ def _check_facts(split: pd.DataFrame, facts: Mapping[str, Any], where: str) -> N
     if compared < len(split):
         raise InputError(
             f"{where}: its list of duplicates compared {compared} examples, but the split has "
-            f"{len(split)}. It is of another cohort or window: delete it and run the stage again."
+            f"{len(split)}. It is of other examples: delete it and run the stage again."
         )
 
 
@@ -282,7 +291,7 @@ def _counts(layout: Layout, sets: Sets, options: SplitOptions) -> dict[str, Any]
         }
 
     folds: list[dict[str, Any]] = []
-    for fold in range(options.folds):
+    for fold in range(int(layout.fold.max()) + 1):
         parts = layout.parts(fold, 0)
         named = enumerate(("training", "stopping", "validation"))
         folds.append({"fold": fold, **{part: count(parts == i) for i, part in named}})
@@ -298,10 +307,13 @@ def _counts(layout: Layout, sets: Sets, options: SplitOptions) -> dict[str, Any]
 
 def _sites(layout: Layout) -> dict[str, str]:
     site = layout.split["site"].to_numpy(object)
-    trained, tested = set(site[layout.fold >= 0]), set(site[layout.tested])
+    trained, tested = set(site[layout.trained]), set(site[layout.tested])
+    internal = set(site[(layout.split["test_set"] == "internal").to_numpy(bool)])
     kinds = {}
     for name in sorted(set(site)):
-        if name in tested:
+        if name in internal:
+            kinds[name] = "internal"
+        elif name in tested:
             kinds[name] = "temporal" if name in trained else "external"
         else:
             kinds[name] = "training" if name in trained else "excluded"
@@ -342,6 +354,7 @@ def _notes(
     known: Mask,
     bases: Mapping[str, pd.DataFrame],
     copies: Finding,
+    nouns: Nouns,
 ) -> list[str]:
     split, notes = layout.split, []
     if options.is_leaky:
@@ -350,9 +363,9 @@ def _notes(
         notes.append("duplicates: ignore leaves copies where they fall.")
     if not known.all():
         notes.append(
-            f"{int((~known).sum())} of {len(split)} examples are of recordings whose patient is "
-            "not known: each such recording counts as a patient of its own, and whether one "
-            "person is in two parts cannot be known."
+            f"{int((~known).sum())} of {len(split)} examples are of {nouns.records} whose patient "
+            f"is not known: each such {nouns.record} counts as a patient of its own, and whether "
+            "one person is in two parts cannot be known."
         )
     sites = split.groupby("patient")["site"].nunique()
     wandering = sites.index[sites > 1]

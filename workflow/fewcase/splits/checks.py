@@ -8,9 +8,10 @@ import pandas as pd
 
 from fewcase.splits.holdout import DUPLICATE, REASONS, covers, reason_codes, undated_rows
 from fewcase.study.errors import InputError
-from fewcase.study.splits import SplitOptions
+from fewcase.study.splits import ALWAYS_TRAINED, TEST, TRAIN, VALIDATION, SplitOptions
 
-TEST_SETS = ("", "temporal", "external", "excluded")
+TESTED = ("temporal", "external", "internal")
+TEST_SETS = ("", *TESTED, "excluded")
 REMEDY = "Delete the file and run the split stage again."
 
 _NEEDED = {
@@ -24,8 +25,9 @@ def check_split(split: pd.DataFrame, options: SplitOptions, where: str) -> None:
 
     Every fold lies in range and is used; a patient is in one group, and a patient, parent or group
     is in one fold and one inner part only, and not in the test set as well (unless the scheme is
-    known to leak); held-out sites and periods are in no fold; temporal and external test sites are
-    called so rightly; whatever is left out has a reason.
+    known to leak); held-out sites and periods are in no fold; test sets are called temporal,
+    external or internal rightly; given parts are what they were given for; whatever is left out
+    has a reason.
 
     Raises
     ------
@@ -33,13 +35,15 @@ def check_split(split: pd.DataFrame, options: SplitOptions, where: str) -> None:
         Naming the file `where` and the first patient, parent, group, site, example or fold that
         breaks a promise.
     """
-    missing = sorted(_NEEDED - set(split.columns))
+    missing = sorted((_NEEDED | {"part"} if options.given else _NEEDED) - set(split.columns))
     if missing:
         raise InputError(f"{where}: no column {missing[0]!r}. {REMEDY}")
     for column in ("row", "example"):
         _refuse(split, split[column].duplicated(), where, column, "is there twice")
     _check_ranges(split, options, where)
-    training = (split["fold"] >= 0).to_numpy()
+    training = (split["fold"] != -1).to_numpy()
+    if options.given:
+        _check_given(split, where)
     if not options.is_leaky:
         for column in ("patient", "parent", "group"):
             _check_together(split, training, column, where)
@@ -53,6 +57,9 @@ def _check_ranges(split: pd.DataFrame, options: SplitOptions, where: str) -> Non
         outside = ~split[column].between(-1, parts - 1)
         name = "fold" if column == "fold" else "inner part"
         expected = f"is out of range: expected 0 to {parts - 1}, or -1 for none"
+        if column == "fold" and options.given:
+            outside &= split[column] != ALWAYS_TRAINED
+            expected += f", or {ALWAYS_TRAINED} for what is always trained on"
         _refuse(split, outside, where, "example", f"has a {name} that {expected}", column)
     used = set(split["fold"])
     empty = [fold for fold in range(options.folds) if fold not in used]
@@ -68,11 +75,25 @@ def _check_ranges(split: pd.DataFrame, options: SplitOptions, where: str) -> Non
     )
     nowhere = (split["fold"] == -1) & (split["test_set"] == "")
     _refuse(split, nowhere, where, "example", "is in no fold and in no test set")
-    both = (split["fold"] >= 0) & (split["test_set"] != "")
+    both = (split["fold"] != -1) & (split["test_set"] != "")
     _refuse(split, both, where, "example", "is in a fold and in a test set", "test_set")
     has_inner = split["inner"] >= 0
-    wants_inner = (split["fold"] >= 0) & (options.inner_folds > 0)
+    # The one fold of given parts is never trained on.
+    trained = split["fold"] == ALWAYS_TRAINED if options.given else split["fold"] >= 0
+    wants_inner = trained & (options.inner_folds > 0)
     _refuse(split, has_inner != wants_inner, where, "example", "has the wrong inner part", "inner")
+
+
+def _check_given(split: pd.DataFrame, where: str) -> None:
+    # Held-out sites are tested on as well, whatever their examples were given for.
+    for part, used in [
+        (TRAIN, split["fold"] == ALWAYS_TRAINED),
+        (VALIDATION, split["fold"] == 0),
+        (TEST, split["test_set"] == "internal"),
+    ]:
+        other = used & (split["part"] != part)
+        complaint = f"is used for {part} but not given for it"
+        _refuse(split, other, where, "example", complaint, "part")
 
 
 def _check_together(
@@ -87,7 +108,7 @@ def _check_together(
             raise InputError(
                 f"{where}: {column} {torn.index[0]!r} is in two {name}, {low} and {high}. {REMEDY}"
             )
-    tested = split[column][split["test_set"].isin(["temporal", "external"])]
+    tested = split[column][split["test_set"].isin(TESTED)]
     leaked = split[column].isin(tested).to_numpy() & training
     _refuse(split, leaked, where, column, "is in the test set and in a fold", "fold")
 
@@ -100,7 +121,7 @@ def _check_grouping(split: pd.DataFrame, where: str) -> None:
 def _check_held_out(
     split: pd.DataFrame, options: SplitOptions, training: npt.NDArray[np.bool_], where: str
 ) -> None:
-    tested = split["test_set"].isin(["temporal", "external"]).to_numpy()
+    tested = split["test_set"].isin(TESTED).to_numpy()
     promised = np.zeros(len(split), bool)
     for held_out in options.hold_out:
         covered = covers(split, held_out)
@@ -112,15 +133,18 @@ def _check_held_out(
     dropped = (reason_codes(split["reason"]) == DUPLICATE).to_numpy()
     lost = promised & ~tested & ~dropped
     _refuse(split, lost, where, "example", "is held out but in no test set")
-    _refuse(split, tested & ~promised, where, "site", "is in a test set but not held out")
+    given = (split["part"] == TEST).to_numpy() if options.given else np.zeros(len(split), bool)
+    unasked = tested & ~promised & ~given
+    _refuse(split, unasked, where, "site", "is in a test set but not held out")
     trained_on = split["site"].isin(split["site"][training].unique()).to_numpy()
-    wrong = tested & (trained_on != (split["test_set"] == "temporal").to_numpy())
+    named = np.where(trained_on, np.where(promised, "temporal", "internal"), "external")
     _refuse(
         split,
-        wrong,
+        tested & (named != split["test_set"].to_numpy(object)),
         where,
         "site",
-        "is temporal only if another period of it is trained on, and else external",
+        "is temporal only if another period of it is trained on, internal only if the data give "
+        "another part of it for training, and else external",
         "test_set",
     )
 

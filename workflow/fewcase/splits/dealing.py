@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 
 def deal_groups(
@@ -77,3 +78,32 @@ def deal_groups(
 
 def _zeros(outer: int, middle: int, inner: int) -> list[list[list[int]]]:
     return [[[0] * inner for _ in range(middle)] for _ in range(outer)]
+
+
+def gather_groups(
+    kept: pd.DataFrame, column: str
+) -> tuple[
+    npt.NDArray[np.object_], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]
+]:
+    """Return what `deal_groups` takes of examples.
+
+    Parameters
+    ----------
+    kept
+        label, site, and `column`: what tells who is dealt together.
+
+    Returns
+    -------
+    names, group_of, counts, strata
+        Names of the groups, the group of each example, examples of each label (groups, labels), and
+        the site of each group as a number.
+    """
+    groups, group_of = np.unique(kept[column].to_numpy(object), return_inverse=True)
+    labels = kept["label"].to_numpy(np.int64)
+    counts = np.zeros((len(groups), labels.max() + 1), np.int64)
+    np.add.at(counts, (group_of, labels), 1)
+    _, site = np.unique(kept["site"].to_numpy(object), return_inverse=True)
+    # A group seen at two sites counts for the first of them by name.
+    strata = np.full(len(groups), len(kept), np.int64)
+    np.minimum.at(strata, group_of, site)
+    return groups, group_of, counts, strata

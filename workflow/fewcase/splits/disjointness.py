@@ -15,6 +15,11 @@ from fewcase.study.splits import SplitOptions
 
 PARTS = ("training", "stopping", "validation", "test")
 
+TESTED = ("temporal", "external", "internal")
+"""Kinds of test sets: another period of a site, another site, or what the data give for it."""
+
+_TEST_PART = "test"
+
 DISJOINT, LEAKY, UNKNOWN, NOT_APPLICABLE = "disjoint", "leaky", "unknown", "not applicable"
 
 Integers = npt.NDArray[np.int64]
@@ -63,7 +68,7 @@ class Layout:
     split
         The table itself.
     fold, inner
-        As in the table.
+        As in the table; a negative fold other than -1 is in every training part.
     tested
         Whether an example is in the test set.
     runs
@@ -78,13 +83,23 @@ class Layout:
     runs: Sequence[tuple[int, int]]
 
     @property
+    def trained(self) -> Mask:
+        """Whether an example is in cross-validation, be it in training parts alone."""
+        return self.fold != -1
+
+    @property
     def used(self) -> Mask:
         """Whether an example is in any part of any fold."""
+        return self.trained | self.tested
+
+    @property
+    def judged(self) -> Mask:
+        """Whether an example is validated or tested on: what no base generator may have seen."""
         return (self.fold >= 0) | self.tested
 
     def parts(self, fold: int, inner: int) -> npt.NDArray[np.int8]:
         """Return each example's place in `PARTS` for one network, -1 where it has none."""
-        other = (self.fold >= 0) & (self.fold != fold)
+        other = self.trained & (self.fold != fold)
         left_out = other & (self.inner == inner)
         parts = np.where(other & ~left_out, 0, np.where(left_out, 1, -1)).astype(np.int8)
         if inner == 0:
@@ -107,7 +122,7 @@ def lay_out(split: pd.DataFrame, samples: Mapping[str, pd.DataFrame]) -> Layout:
         split,
         split["fold"].to_numpy(np.int64),
         split["inner"].to_numpy(np.int64),
-        split["test_set"].isin(["temporal", "external"]).to_numpy(bool),
+        split["test_set"].isin(TESTED).to_numpy(bool),
         [(fold, part) for part in sorted(inner) for fold in range(n_folds)],
     )
 
@@ -255,22 +270,33 @@ def _near_leak(
     )
 
 
+_NAMES_OF_TESTS = (
+    "is temporal only if its site is trained on, internal only if it is given for testing, and "
+    "else external"
+)
+
+
 def check_held_out(layout: Layout, options: SplitOptions) -> Finding:
     """Check that held-out sites and periods are test only, and that test sites are named rightly.
 
-    A site is temporal where another period of it is trained on, and external where none is.
+    A site is external where nothing of it is trained on, temporal where another period is, and
+    internal where the data give one part of it for training and another for testing.
     """
     name = "held-out sites"
-    split, trained = layout.split, layout.fold >= 0
+    split, trained = layout.split, layout.trained
     covered, doubtful = _held_out(split, options)
-    temporal = split["site"].isin(split["site"][trained].unique())
-    named_temporal = split["test_set"] == "temporal"
-    wrong = layout.tested & (named_temporal != temporal).to_numpy(bool)
+    given = np.zeros(len(split), bool)
+    if options.given:
+        given = (split["part"] == _TEST_PART).to_numpy(bool)
+    known = split["site"].isin(split["site"][trained].unique()).to_numpy(bool)
+    kinds = np.where(known, np.where(covered, "temporal", "internal"), "external")
+    wrong = layout.tested & (kinds != split["test_set"].to_numpy(object))
     for broken, complaint in [
         (covered & trained, "is of a held-out site or period but in a fold"),
         (doubtful & trained, "has no date and may be of a held-out period, but is in a fold"),
-        (layout.tested & ~covered, "is in the test set but of no held-out site or period"),
-        (wrong, "is temporal only if its site is trained on, and else external"),
+        (layout.tested & ~covered & ~given, "is in the test set but of no held-out site or period"),
+        (given & trained, "is given for testing but in a fold"),
+        (wrong, _NAMES_OF_TESTS),
     ]:
         if broken.any():
             row = split.iloc[int(np.argmax(broken))]
@@ -280,10 +306,14 @@ def check_held_out(layout: Layout, options: SplitOptions) -> Finding:
             )
             detail = f"{int(broken.sum())} examples are where they must not be."
             return Finding(name, LEAKY, int(covered.sum()), int(broken.sum()), detail, leak)
-    if not options.hold_out:
+    named = [
+        *map(str, options.hold_out),
+        *(["what the data give for testing"] if given.any() else []),
+    ]
+    if not named:
         return Finding(name, NOT_APPLICABLE, 0, 0, "No site is held out.")
-    named = ", ".join(map(str, options.hold_out))
-    return Finding(name, DISJOINT, int(covered.sum()), 0, f"Test only: {named}.")
+    compared = int((covered | given).sum())
+    return Finding(name, DISJOINT, compared, 0, f"Test only: {', '.join(named)}.")
 
 
 def _held_out(split: pd.DataFrame, options: SplitOptions) -> tuple[Mask, Mask]:
@@ -317,7 +347,7 @@ def check_samples(layout: Layout, samples: Mapping[str, pd.DataFrame]) -> Findin
         fold = table["fold"].to_numpy(np.int64)
         inner = table["inner"].to_numpy(np.int64) if "inner" in table else np.zeros_like(fold)
         own = layout.fold[position]
-        training = (own >= 0) & (own != fold) & (layout.inner[position] != inner)
+        training = (own != -1) & (own != fold) & (layout.inner[position] != inner)
         training &= np.isin(fold, layout.fold) & (fold >= 0)
         wrong = np.flatnonzero((position < 0) | ~training)
         compared, outside = compared + len(table), outside + len(wrong)

@@ -21,23 +21,37 @@ from fewcase.splits.copies import (
     superseded_by,
     warn_of_contradictions,
 )
-from fewcase.splits.dealing import deal_groups
+from fewcase.splits.dealing import deal_groups, gather_groups
 from fewcase.splits.holdout import (
     DUPLICATE,
     GROUP_IN_TEST,
+    GROUP_IN_VALIDATION,
     NO_DATE,
+    NO_PART,
     PATIENT_IN_TEST,
+    PATIENT_IN_VALIDATION,
+    covers,
     held_out_rows,
     undated_rows,
 )
+from fewcase.splits.parts import (
+    deal_given,
+    draw_parts,
+    given_parts,
+    has_parts,
+    validated_rows,
+)
 from fewcase.study.errors import InputError
 from fewcase.study.fields import read_section
-from fewcase.study.splits import SplitOptions
+from fewcase.study.splits import TEST, SplitOptions
 
 SPLIT_COLUMNS = [
     *("row", "example", "parent", "patient", "group", "site", "date", "label"),
     *("fold", "inner", "test_set", "reason"),
 ]
+
+TEST_KINDS = ("temporal", "external", "internal")
+"""Values of `test_set` of an example that is tested on."""
 
 FEW_OF_A_CLASS = 10
 """A test set with fewer examples of a class is warned of: its intervals say next to nothing."""
@@ -65,7 +79,8 @@ def make_split(
     Parameters
     ----------
     examples
-        Labelled examples: row, example, parent, patient, site, date and label (0, 1, …).
+        Labelled examples: row, example, parent, patient, site, date and label (0, 1, …); and
+        part ("train", "validation", "test" or empty) where ``options.given``.
     options
         Scheme, sites and periods held out, numbers of folds, what to do with duplicates.
     seed
@@ -79,12 +94,14 @@ def make_split(
     pandas.DataFrame
         One row per example, in the order given: row, example, parent, patient, group (patients
         that stay together, named after the first of them), site, date, label, fold (int16, 0…; -1
-        outside cross-validation), inner (int16, part of the training folds, 0 being kept for early
-        stopping; -1 for none), test_set ("" in cross-validation; "temporal" for a held-out period
-        of a site that is trained on; "external" for a site never trained on; "excluded" for an
-        example that is used nowhere) and reason ("" or why it is excluded: it shares a patient or
-        group with the test set, lies at a site with a period held out and has no date, or is a
-        duplicate of an example that is kept).
+        outside cross-validation; `ALWAYS_TRAINED` for what is given for training), inner (int16,
+        part of the training folds, 0 being kept for early stopping; -1 for none), test_set ("" in
+        cross-validation; "temporal" for a held-out period of a site that is trained on;
+        "external" for a site never trained on; "internal" for what is given for testing of a site
+        that is trained on; "excluded" for an example that is used nowhere) and reason ("" or why
+        it is excluded: it shares a patient or group with the test set or with a given validation
+        set, lies at a site with a period held out and has no date, has no part where others have,
+        or is a duplicate of an example that is kept). Where parts are given, part as well.
 
     Raises
     ------
@@ -102,22 +119,39 @@ def make_split(
     if options.duplicates == "fail" and not options.is_leaky:
         refuse_shared(split, copies)
     split["group"] = group_names(split, copies, options)
+    drawn_by = seed if options.draw_seed is None else options.draw_seed
+    if options.given and not has_parts(split):
+        split["part"] = draw_parts(split, options, drawn_by)
     held_out = _test_rows(split, options)
-    split["reason"] = _reasons(split, options, held_out, copies)
+    validated = validated_rows(split, options, held_out)
+    split["reason"] = _reasons(split, options, held_out, validated, copies)
     kept = (split["reason"] == "").to_numpy()
     test, training = held_out & kept, ~held_out & kept
     _check_training(split, options, training)
 
-    fold, inner = _deal(split[training], options, seed)
+    if options.given:
+        fold, inner = deal_given(split[training], validated[training], options, drawn_by)
+    else:
+        fold, inner = _deal(split[training], options, drawn_by)
     split["fold"] = _spread(fold, training)
     split["inner"] = _spread(inner, training)
-    trained_on = split["site"].isin(split["site"][training].unique())
+    trained_on = split["site"].isin(split["site"][training].unique()).to_numpy()
+    by_period = np.zeros(len(split), bool)
+    for entry in options.hold_out:
+        by_period |= covers(split, entry)
     split["test_set"] = np.select(
-        [test & trained_on, test, ~kept], ["temporal", "external", "excluded"], ""
+        [test & trained_on & by_period, test & trained_on, test, ~kept],
+        ["temporal", "internal", "external", "excluded"],
+        "",
     )
     _check_classes(split, options)
     _warn_of_few(split)
-    return split[SPLIT_COLUMNS]
+    return split[columns_of_split(options)]
+
+
+def columns_of_split(options: SplitOptions) -> list[str]:
+    """Return the columns of a split file: those of every split, and `part` where it is given."""
+    return [*SPLIT_COLUMNS, *(["part"] if options.given else [])]
 
 
 def _check_examples(examples: pd.DataFrame) -> None:
@@ -141,6 +175,8 @@ def _test_rows(examples: pd.DataFrame, options: SplitOptions) -> npt.NDArray[np.
     test = np.zeros(len(examples), bool)
     for held_out in options.hold_out:
         test |= held_out_rows(examples, held_out)
+    if options.given:
+        test |= given_parts(examples) == TEST
     if test.all():
         raise InputError(
             f"hold_out: {', '.join(map(str, options.hold_out))} hold out all {len(examples)} "
@@ -153,10 +189,13 @@ def _reasons(
     split: pd.DataFrame,
     options: SplitOptions,
     test: npt.NDArray[np.bool_],
+    validated: npt.NDArray[np.bool_],
     copies: Copies,
 ) -> npt.NDArray[np.object_]:
     """Return why each example is left out, empty where it is used."""
     reasons = np.full(len(split), "", dtype=object)
+    if options.given:
+        reasons[(given_parts(split) == "") & ~test] = NO_PART
     undated = undated_rows(split, options.hold_out) & ~test
     reasons[undated] = NO_DATE
     if undated.any():
@@ -167,8 +206,16 @@ def _reasons(
         )
     if options.is_leaky:
         return reasons
-    for column, reason in [("patient", PATIENT_IN_TEST), ("group", GROUP_IN_TEST)]:
-        shared = split[column].isin(split[column][test]).to_numpy() & ~test & (reasons == "")
+    kept_apart = [
+        ("patient", test, PATIENT_IN_TEST),
+        ("group", test, GROUP_IN_TEST),
+        # Given parts cannot be moved: what they share is given up for training.
+        ("patient", validated, PATIENT_IN_VALIDATION),
+        ("group", validated, GROUP_IN_VALIDATION),
+    ]
+    for column, apart, reason in kept_apart:
+        others = ~test & ~(apart & validated) & (reasons == "")
+        shared = split[column].isin(split[column][apart & (reasons == "")]).to_numpy() & others
         named = "" if column == "patient" else ": joined as " + split["group"][shared]
         reasons[shared] = reason + named
         if shared.any():
@@ -185,9 +232,10 @@ def _reasons(
 def _check_training(
     examples: pd.DataFrame, options: SplitOptions, training: npt.NDArray[np.bool_]
 ) -> None:
-    if options.folds < 2:
+    if options.folds < 2 and not options.given:
         raise InputError(
-            f"folds: {options.folds} is no cross-validation; give 2 or more (the papers: 10)."
+            f"folds: {options.folds} is no cross-validation; give 2 or more (the papers: 10), or "
+            "1 with split: {given: true}."
         )
     kept = examples[training]
     labels = sorted(set(examples["label"]))
@@ -221,16 +269,9 @@ def _check_training(
 def _deal(
     kept: pd.DataFrame, options: SplitOptions, seed: int
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
-    groups, group_of = np.unique(
-        kept["example" if options.is_leaky else "group"].to_numpy(object), return_inverse=True
+    groups, group_of, counts, strata = gather_groups(
+        kept, "example" if options.is_leaky else "group"
     )
-    labels = kept["label"].to_numpy(np.int64)
-    counts = np.zeros((len(groups), labels.max() + 1), np.int64)
-    np.add.at(counts, (group_of, labels), 1)
-    _, site = np.unique(kept["site"].to_numpy(object), return_inverse=True)
-    # A group seen at two sites counts for the first of them by name.
-    strata = np.full(len(groups), len(kept), np.int64)
-    np.minimum.at(strata, group_of, site)
     outer_seed, inner_seed = np.random.SeedSequence(seed).spawn(2)
     fold = deal_groups(counts, strata, options.folds, np.random.default_rng(outer_seed))
     inner = np.full(len(groups), -1, np.int16)
@@ -270,7 +311,7 @@ def _warn_of_few(split: pd.DataFrame) -> None:
 
 
 def _check_classes(split: pd.DataFrame, options: SplitOptions) -> None:
-    labels = set(split["label"][split["fold"] >= 0])
+    labels = set(split["label"][split["fold"] != -1])
     for fold in range(options.folds):
         for name, rows in [
             ("validation part", validation_rows(split, fold)),
@@ -321,7 +362,7 @@ def validation_rows(split: pd.DataFrame, fold: int) -> pd.DataFrame:
 
 def test_rows(split: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of held-out sites and periods."""
-    return split[split["test_set"].isin(["temporal", "external"])]
+    return split[split["test_set"].isin(TEST_KINDS)]
 
 
 def _other_folds(split: pd.DataFrame, fold: int) -> pd.Series:
@@ -337,7 +378,7 @@ def write_split(path: Path, split: pd.DataFrame, options: SplitOptions, seed: in
     InputError
         If the split breaks one of the rules of `fewcase.splits.checks`.
     """
-    split = split[SPLIT_COLUMNS]
+    split = split[columns_of_split(options)]
     check_split(split, options, str(path))
     facts = _facts(options, seed)
     facts["digest"] = _digest(split, facts)
@@ -397,7 +438,7 @@ def _read_facts(path: Path) -> tuple[SplitFacts, dict[str, object]]:
 
 def _digest(split: pd.DataFrame, facts: object) -> str:
     parts: list[npt.NDArray[np.generic] | bytes] = [json.dumps(facts, sort_keys=True).encode()]
-    for column in SPLIT_COLUMNS:
+    for column in [*SPLIT_COLUMNS, *(["part"] if "part" in split else [])]:
         values = split[column]
         if pd.api.types.is_integer_dtype(values.dtype):
             parts.append(values.to_numpy(np.int64))

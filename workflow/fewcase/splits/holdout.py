@@ -15,8 +15,14 @@ from fewcase.study.splits import HeldOut
 NO_DATE = "no date"
 PATIENT_IN_TEST = "patient in test set"
 GROUP_IN_TEST = "group in test set"
+PATIENT_IN_VALIDATION = "patient in validation set"
+GROUP_IN_VALIDATION = "group in validation set"
+NO_PART = "no part given"
 DUPLICATE = "duplicate"
-REASONS = (NO_DATE, PATIENT_IN_TEST, GROUP_IN_TEST, DUPLICATE)
+REASONS = (
+    *(NO_DATE, PATIENT_IN_TEST, GROUP_IN_TEST, PATIENT_IN_VALIDATION, GROUP_IN_VALIDATION),
+    *(NO_PART, DUPLICATE),
+)
 """Why a split leaves an example out; a detail may follow after a colon."""
 
 

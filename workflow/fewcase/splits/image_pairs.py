@@ -1,10 +1,7 @@
 """Find the images that are copies of each other, turned, mirrored, rescaled or compressed ones too.
 
 A perceptual hash proposes pairs and the correlation of the images at 64 × 64 decides on each. Both
-are taken from the discrete cosine transform, on which a quarter turn or a mirror image is no more
-than a transposition and a change of signs. The hash is that of Zauner (Implementation and
-benchmarking of perceptual image hash functions, 2010), signs of low frequencies, with more of them
-and without the lowest, which only tell bright halves from dark ones.
+are taken from the discrete cosine transform, see `fewcase.splits.image_hash`.
 """
 
 from __future__ import annotations
@@ -24,15 +21,23 @@ from PIL import Image
 from scipy import fft
 from threadpoolctl import threadpool_limits
 
-from fewcase.signal.rows import map_in_order, row_blocks
+from fewcase.data.parallel import map_in_order
+from fewcase.signal.rows import row_blocks
 from fewcase.splits.duplicates import equal_pairs, pairs_table
 from fewcase.splits.image_alignment import align
+from fewcase.splits.image_hash import (
+    HASHED,
+    PLACES,
+    RADIUS,
+    SIGNS,
+    SIZE,
+    TRANSFORMS,
+    alike,
+    within_radius,
+)
 from fewcase.study.errors import InputError
 
 Float32 = npt.NDArray[np.float32]
-
-SIZE = 64
-"""Height and width at which images are compared."""
 
 DETAIL_PIXELS = 3.0
 """Standard deviation of the Gaussian whose blur is taken away before images are correlated.
@@ -55,12 +60,6 @@ LEAST_ROUGH = 0.5
 MOST_ALIGNED = 20_000
 """Pairs are aligned if they correlate so well when blurred; at most so many, the best of them."""
 
-FREQUENCIES = (3, 15)
-"""Sums u + v of the lowest and the highest frequencies whose signs make the hash."""
-
-RADIUS = 36
-"""Most signs of 130 in which two hashes may differ for the pair to be looked at."""
-
 GREY_STEP = 6.0
 LEAST_BYTES = 256
 """An image is featureless if its details, in steps of so many grey levels, are deflated to less."""
@@ -70,12 +69,6 @@ LEAST_SHARE = 1 / 16
 
 Sensor noise does, which is proof enough where each pixel is the same; blank and flat ones do not.
 """
-
-TRANSFORMS = (
-    "identity", "rotate 90", "rotate 180", "rotate 270",
-    "flip", "flip, rotate 90", "flip, rotate 180", "flip, rotate 270",
-)  # fmt: skip
-"""What turns image a into image b: mirrored left to right, then turned counter-clockwise."""
 
 METHOD = (
     f"exact: same pixels; near: hash of 130 signs within {RADIUS} in any of 8 orientations, then "
@@ -113,7 +106,11 @@ class ReducedImages:
 
 
 def find_image_pairs(
-    images: Iterable[npt.NDArray[np.uint8]], *, threads: int = 1
+    images: Iterable[npt.NDArray[np.uint8]],
+    *,
+    threads: int = 1,
+    parents: npt.NDArray[np.int64] | None = None,
+    between: int | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Find exact and near duplicates among images.
 
@@ -131,13 +128,19 @@ def find_image_pairs(
         (H, W, 3) of any sizes one after the other. They are read once; 8 kB are kept of each.
     threads
         The result is the same for any number.
+    parents
+        The parent of each image, as a number. Pairs of one parent, such as tiles of one slide, say
+        nothing of what a split shares; they are counted and left out, but for those of exact copies
+        that another parent has as well.
+    between
+        Pairs are looked for between the first so many images and the others alone.
 
     Returns
     -------
     pairs
         See `fewcase.splits.duplicates.read_duplicates`; names are empty.
     facts
-        compared, featureless, method.
+        compared, featureless, method; and with `parents` within_parents, the pairs left out.
 
     Raises
     ------
@@ -146,14 +149,17 @@ def find_image_pairs(
     """
     with threadpool_limits(1):
         reduced = reduce_images(images, threads=threads)
-        exact = pairs_table(*equal_pairs(reduced.digests), "exact", transform=TRANSFORMS[0])
-        near = _near_pairs(reduced, threads)
+        sought = _Sought(len(reduced.digests), parents, between)
+        exact, of_one_parent = _exact_pairs(reduced, sought)
+        near, more_of_one_parent = _near_pairs(reduced, sought, threads)
     pairs = pd.concat([exact, near]).sort_values(["row_a", "row_b"], ignore_index=True)
-    facts = {
+    facts: dict[str, Any] = {
         "compared": len(reduced.digests),
         "featureless": int(reduced.featureless.sum()),
         "method": METHOD,
     }
+    if parents is not None:
+        facts["within_parents"] = of_one_parent + more_of_one_parent
     logger.info(
         "%d images: %d exact and %d near pairs, %d featureless",
         facts["compared"],
@@ -263,65 +269,78 @@ def _pixels(details: Float32) -> Float32:
     return COSINES.T @ details @ COSINES
 
 
-def _orientations() -> tuple[npt.NDArray[np.int64], Float32]:
-    """Return which coefficient goes where, and its sign, in each of `TRANSFORMS`, (8, 4096)."""
-    alternating = np.where(np.arange(SIZE) % 2, -1.0, 1.0).astype(np.float32)
-    places, signs = [], []
-    for mirrored in (False, True):
-        place = np.arange(SIZE * SIZE).reshape(SIZE, SIZE)
-        sign = np.broadcast_to(alternating if mirrored else np.float32(1), (SIZE, SIZE))
-        for _ in range(4):
-            places.append(place.ravel())
-            signs.append(sign.ravel())
-            place, sign = place.T, sign.T * alternating[:, None]
-    return np.stack(places), np.stack(signs).astype(np.float32)
+@dataclasses.dataclass(frozen=True)
+class _Sought:
+    """Which pairs of rows are listed, see `find_image_pairs`."""
+
+    images: int
+    parents: npt.NDArray[np.int64] | None
+    between: int | None
+
+    def crosses(self, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Return whether a pair of rows a < b is between what is to be compared."""
+        if self.between is None:
+            return np.ones(len(a), bool)
+        return (a < self.between) & (b >= self.between)
+
+    def within(self, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Return whether a pair of rows is of one parent."""
+        if self.parents is None:
+            return np.zeros(len(a), bool)
+        return self.parents[a] == self.parents[b]
+
+    def blocks(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[slice, slice]]:
+        """Yield blocks of places in `rows`, ascending, that hold every pair to be compared."""
+        if self.between is None:
+            for first in row_blocks(len(rows), _FIRST_ROWS):
+                for second in row_blocks(len(rows) - first.start, _SECOND_ROWS):
+                    yield first, slice(second.start + first.start, second.stop + first.start)
+            return
+        ends = int(np.searchsorted(rows, self.between))
+        for first in row_blocks(ends, _FIRST_ROWS):
+            for second in row_blocks(len(rows) - ends, _SECOND_ROWS):
+                yield first, slice(second.start + ends, second.stop + ends)
 
 
-PLACES, SIGNS = _orientations()
+def _exact_pairs(reduced: ReducedImages, sought: _Sought) -> tuple[pd.DataFrame, int]:
+    """Return pairs of equal images, and how many were left out as of one parent."""
+    a, b = equal_pairs(reduced.digests)
+    crossing = sought.crosses(a, b)
+    a, b = a[crossing], b[crossing]
+    left_out = np.zeros(len(a), bool)
+    if sought.parents is not None and len(a):
+        # What two parents have in common is listed whole: its copies are one set.
+        _, content = np.unique(reduced.digests, return_inverse=True)
+        low = np.full(content.max() + 1, np.iinfo(np.int64).max)
+        high = np.full(content.max() + 1, -1)
+        np.minimum.at(low, content, sought.parents)
+        np.maximum.at(high, content, sought.parents)
+        left_out = (low == high)[content[a]]
+    kept = ~left_out
+    table = pairs_table(a[kept], b[kept], "exact", transform=TRANSFORMS[0])
+    return table, int(left_out.sum())
 
 
-def _hash_places() -> npt.NDArray[np.int64]:
-    order = np.add.outer(np.arange(SIZE), np.arange(SIZE)).ravel()
-    return np.flatnonzero((order >= FREQUENCIES[0]) & (order <= FREQUENCIES[1]))
-
-
-HASHED = _hash_places()
-
-# A hash has all frequencies up to a sum, so turning an image permutes its hash.
-TURNED_HASH = np.searchsorted(HASHED, PLACES[:, HASHED])
-
-
-def _parities() -> list[npt.NDArray[np.int64]]:
-    odd = np.stack(np.divmod(HASHED, SIZE)) % 2
-    return [np.flatnonzero(2 * odd[0] + odd[1] == parity) for parity in range(4)]
-
-
-PARITIES = _parities()
-"""Places in a hash of frequencies even in height and width, odd in width, in height, in both."""
-
-
-def _near_pairs(reduced: ReducedImages, threads: int) -> pd.DataFrame:
+def _near_pairs(reduced: ReducedImages, sought: _Sought, threads: int) -> tuple[pd.DataFrame, int]:
+    """Return pairs of like images, and how many were left out as of one parent."""
     rows = np.flatnonzero(~reduced.featureless)
     codes = np.where(reduced.details[:, HASHED] > 0, np.float32(1), np.float32(-1))[rows]
 
     def compare(blocks: tuple[slice, slice]) -> tuple[npt.NDArray[Any], ...]:
         first, second = blocks
-        a, b = _alike(codes[first], codes[second])
+        a, b = alike(codes[first], codes[second])
         a, b = a + first.start, b + second.start
         a, b = a[a < b], b[a < b]
-        proposed = [_within_radius(codes[a], codes[b], turn) for turn in range(len(TRANSFORMS))]
+        proposed = [within_radius(codes[a], codes[b], turn) for turn in range(len(TRANSFORMS))]
         turn, pair = np.nonzero(proposed)
-        return _verified(reduced, rows[a[pair]], rows[b[pair]], turn)
+        return _without(sought, *_verified(reduced, rows[a[pair]], rows[b[pair]], turn))
 
-    blocks = (
-        (first, slice(second.start + first.start, second.stop + first.start))
-        for first in row_blocks(len(rows), _FIRST_ROWS)
-        for second in row_blocks(len(rows) - first.start, _SECOND_ROWS)
-    )
-    found = list(map_in_order(compare, blocks, threads))
+    found = list(map_in_order(compare, sought.blocks(rows), threads))
     if not found:
-        return pairs_table()
-    a, b, turn, correlation, rough = (np.concatenate(part) for part in zip(*found, strict=True))
+        return pairs_table(), 0
+    *parts, of_one_parent = zip(*found, strict=True)
+    a, b, turn, correlation, rough = (np.concatenate(part) for part in parts)
+    left_out = int(np.sum(np.concatenate(of_one_parent)))
     unlike = np.flatnonzero(correlation < LEAST_CORRELATION)
     chosen = unlike[np.argsort(-rough[unlike], kind="stable")[:MOST_ALIGNED]]
     correlation[unlike] = 0
@@ -333,34 +352,24 @@ def _near_pairs(reduced: ReducedImages, threads: int) -> pd.DataFrame:
     best = table.assign(turn=table["transform"].map(TRANSFORMS.index)).sort_values(
         ["row_a", "row_b", "correlation", "turn"], ascending=[True, True, False, True]
     )
-    return best.drop_duplicates(["row_a", "row_b"])[list(table.columns)].reset_index(drop=True)
+    listed = best.drop_duplicates(["row_a", "row_b"])[list(table.columns)].reset_index(drop=True)
+    return listed, left_out
 
 
-def _alike(first: Float32, second: Float32) -> tuple[npt.NDArray[np.int64], ...]:
-    """Return the places of hashes (n, 130), (m, 130) that are within the radius in any orientation.
-
-    Mirroring changes the signs of odd frequencies. Among those that are even or odd in height and
-    in width the agreement is therefore counted apart; sums and differences of the four counts are
-    the agreements with the four mirror images, and of the transposed hash those with the rest.
-    """
-    least = len(HASHED) - 2 * RADIUS
-    found = np.zeros((len(first), len(second)), bool)
-    for turned in (first, first[:, TURNED_HASH[1]]):
-        even, wide, high, both = (turned[:, kind] @ second[:, kind].T for kind in PARITIES)
-        straight = np.abs(wide + high)
-        straight += even
-        straight += both
-        mirrored = np.abs(np.subtract(wide, high, out=wide), out=wide)
-        mirrored += even
-        mirrored -= both
-        found |= np.maximum(straight, mirrored, out=straight) >= least
-    return np.nonzero(found)
-
-
-def _within_radius(first: Float32, second: Float32, turn: int) -> npt.NDArray[np.bool_]:
-    turned = first[:, TURNED_HASH[turn]] * SIGNS[turn, HASHED]
-    agreement = np.einsum("ij,ij->i", turned, second)
-    return agreement >= len(HASHED) - 2 * RADIUS
+def _without(
+    sought: _Sought,
+    a: npt.NDArray[np.int64],
+    b: npt.NDArray[np.int64],
+    turn: npt.NDArray[np.int64],
+    correlation: Float32,
+    rough: Float32,
+) -> tuple[npt.NDArray[Any], ...]:
+    """Return verified pairs without those of one parent, and how many of these are near copies."""
+    within = sought.within(a, b)
+    near = within & (correlation >= LEAST_CORRELATION)
+    pairs = np.unique(np.stack([a[near], b[near]]), axis=1).shape[1]
+    kept = ~within
+    return a[kept], b[kept], turn[kept], correlation[kept], rough[kept], np.array([pairs])
 
 
 def _verified(

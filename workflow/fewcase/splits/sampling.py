@@ -181,15 +181,7 @@ def read_samples(path: Path, split: pd.DataFrame) -> pd.DataFrame:
         a positive is missing, or a fold or bag is.
     """
     samples = read_table(path, SAMPLE_COLUMNS)
-    texts = table_metadata(path)
-    try:
-        facts = json.loads(texts["fewcase"])
-        bags, neg_per_pos = facts["bags"], facts["neg_per_pos"]
-        inner = facts["inner"]
-    except (KeyError, ValueError, TypeError):
-        raise InputError(
-            f"{path}: not a file of samples, as it lacks the metadata of one. {REMEDY}"
-        ) from None
+    neg_per_pos, bags, inner = _read_facts(path)
     wanted = {(fold, bag) for fold in range(int(split["fold"].max()) + 1) for bag in range(bags)}
     found = {key: rows["row"] for key, rows in samples.groupby(["fold", "bag"], sort=False)}
     if found.keys() != wanted:
@@ -201,6 +193,23 @@ def read_samples(path: Path, split: pd.DataFrame) -> pd.DataFrame:
         where = f"{path}: fold {fold}, bag {bag}"
         _check_bag(found[fold, bag], split, part, neg_per_pos, where)
     return samples
+
+
+def read_ratio(path: Path) -> float | None:
+    """Return how many negatives per positive samples were drawn with; None: all rows are kept."""
+    return _read_facts(path)[0]
+
+
+def _read_facts(path: Path) -> tuple[float | None, int, int]:
+    """Return ratio, bags and inner part of a file of samples."""
+    texts = table_metadata(path)
+    try:
+        facts = json.loads(texts["fewcase"])
+        return facts["neg_per_pos"], facts["bags"], facts["inner"]
+    except (KeyError, ValueError, TypeError):
+        raise InputError(
+            f"{path}: not a file of samples, as it lacks the metadata of one. {REMEDY}"
+        ) from None
 
 
 def _check_bag(

@@ -19,7 +19,8 @@ import pandas as pd
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from fewcase.data.files import content_digest
-from fewcase.signal.rows import map_in_order, row_blocks
+from fewcase.data.parallel import map_in_order
+from fewcase.signal.rows import row_blocks
 from fewcase.signal.windows import CHUNK_ROWS, Windows
 from fewcase.splits.duplicates import equal_pairs, pairs_table
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from fewcase.study.errors import InputError
 from fewcase.study.fields import nearest
-from fewcase.study.targets import Above, AnyOf, ApgarAtMost, Below, OneOf, Target
+from fewcase.study.targets import Above, AnyOf, ApgarAtMost, Below, Classes, OneOf, Target
 
 POSITIVE, NEGATIVE, UNLABELLED = 1, 0, -1
 
@@ -32,7 +32,8 @@ def apply_target(records: pd.DataFrame, target: Target) -> tuple[Labels, Reasons
     Returns
     -------
     labels
-        int8, one per record: 1 positive, 0 negative, -1 unlabelled.
+        int8, one per record: 1 positive, 0 negative, -1 unlabelled; of several classes the place
+        of its own in the target's list.
     reasons
         Why a record has no label, one sentence each; empty where it has one.
 
@@ -48,6 +49,8 @@ def apply_target(records: pd.DataFrame, target: Target) -> tuple[Labels, Reasons
         return _any_of(scores, len(records))
     if isinstance(target, OneOf):
         return _one_of(records, target)
+    if isinstance(target, Classes):
+        return _classes(records, target)
     return _compare(records, target.column, target)
 
 
@@ -98,6 +101,31 @@ def _one_of(records: pd.DataFrame, target: OneOf) -> tuple[Labels, Reasons]:
         ):
             reasons[i] = f"{target.column} {found.iloc[i]!r} is neither positive nor negative"
     labels[reasons != ""] = UNLABELLED
+    return labels, reasons
+
+
+def _classes(records: pd.DataFrame, target: Classes) -> tuple[Labels, Reasons]:
+    found = _column(records, target.column)
+    meanings = {_key(name): number for number, name in enumerate(target.classes)}
+    meanings |= {_key(value): target.classes.index(name) for value, name in target.merge.items()}
+    unknown = found.isna().to_numpy() | (found.astype(str).str.strip() == "").to_numpy()
+    labels = np.full(len(found), UNLABELLED, np.int8)
+    reasons = np.full(len(found), "", dtype=object)
+    for value, rows in found[~unknown].groupby(found[~unknown].to_numpy()).indices.items():
+        places = np.flatnonzero(~unknown)[rows]
+        number = meanings.get(_key(value))
+        if number is None:
+            reasons[places] = f"{target.column} {value!r} is none of the classes"
+        else:
+            labels[places] = number
+    if target.others == "error" and (reasons != "").any():
+        first = int(np.flatnonzero(reasons != "")[0])
+        hint = nearest(str(found.iloc[first]), target.classes)
+        raise InputError(
+            f"target: record {records.iloc[first].get('record', first)!r}: {reasons[first]}.{hint} "
+            "Name it in `merge`, or give others: unlabelled."
+        )
+    reasons[unknown] = f"{target.column} is unknown"
     return labels, reasons
 
 
