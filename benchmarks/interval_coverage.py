@@ -48,6 +48,16 @@ def main() -> None:
         simulated.slope(0.8),
         simulated.resampled(),
         simulated.resampled(corrected=False),
+        *(
+            of_slides
+            for slides in (5, 12, 60)
+            for balanced in (False, True)
+            for of_slides in (
+                simulated.slides(slides, balanced),
+                simulated.slides(slides, balanced, known=False),
+                simulated.slides_apart(slides, balanced),
+            )
+        ),
     ]
     print(f"{chosen.sets} data sets each; the intervals promise 95 %\n")
     print("| | truth held |")

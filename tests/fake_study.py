@@ -13,7 +13,8 @@ import pytest
 from fewcase.data.files import write_table
 from fewcase.evaluation.predictions import RunFile
 from fewcase.evaluation.scores import score_arm
-from fewcase.reporting.experiments import Arm, Experiment, Scores
+from fewcase.reporting.experiment_plan import Arm, Experiment
+from fewcase.reporting.experiments import Scores
 from fewcase.splits.folds import make_split, write_split
 from fewcase.splits.sampling import draw_samples, write_samples
 from fewcase.study.splits import HeldOut, SplitOptions

@@ -15,7 +15,8 @@ import pytest
 
 from fewcase.data.files import write_table
 from fewcase.reporting.evidence import Evidence
-from fewcase.reporting.experiments import Arm, Scores
+from fewcase.reporting.experiment_plan import Arm
+from fewcase.reporting.experiments import Scores
 from fewcase.runtime.ranking import roc_auc
 from fewcase.statistics.intervals import Estimate, estimate_auc, mean_over_folds, undefined
 from fewcase.statistics.metrics import average_precision

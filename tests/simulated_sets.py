@@ -15,6 +15,11 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from fewcase.runtime.ranking import roc_auc
+from fewcase.statistics.accuracy import (
+    compare_accuracies,
+    estimate_accuracy,
+    estimate_balanced_accuracy,
+)
 from fewcase.statistics.bootstrap import Statistic, bca
 from fewcase.statistics.calibration import calibration_slope, estimate_brier
 from fewcase.statistics.comparisons import compare_aucs
@@ -265,3 +270,66 @@ def resampled(corrected: bool = True) -> Scenario:
 
     method = "corrected resampled t" if corrected else "plain t"
     return Scenario(f"mean AUC over 3 × 5 folds, {method}", expected_auc_over_folds(), interval)
+
+
+SHARES = np.array([0.6, 0.25, 0.15])
+SKILL = np.array([0.9, 0.75, 0.6])
+"""How common three classes are, and how often an example of each is given its own."""
+
+
+def judged(
+    random: np.random.Generator,
+    patients: int,
+    examples: tuple[int, int],
+    gains: tuple[float, ...] = (0.0,),
+    correlation: float = 0.3,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return which arms are right, (arms, n), the labels and the patients, or slides.
+
+    Examples of a patient share how hard they are, and arms how hard an example is.
+    """
+    counts = random.integers(examples[0], examples[1] + 1, patients)
+    who = np.repeat(np.arange(patients), counts)
+    labels = random.choice(len(SHARES), who.size, p=SHARES)
+    hard = np.sqrt(correlation) * random.normal(size=patients)[who]
+    shared = random.normal(size=who.size)
+    arms = []
+    for gain in gains:
+        own = np.sqrt((1 - correlation) / 2) * (shared + random.normal(size=who.size))
+        arms.append(hard + own < norm.ppf(np.minimum(SKILL[labels] + gain, 0.99)))
+    return np.array(arms), labels, who
+
+
+TILES = (20, 40)
+
+
+def slides(patients: int, balanced: bool, known: bool = True) -> Scenario:
+    """Accuracy on 20 to 40 tiles of each slide; `known` tells the method whose they are."""
+    truth = float(SKILL.mean() if balanced else SHARES @ SKILL)
+
+    def interval(random: np.random.Generator) -> Interval:
+        (right,), labels, who = judged(random, patients, TILES, correlation=0.2)
+        groups = who if known else None
+        found = estimate_accuracy(right, groups)
+        if balanced:
+            found = estimate_balanced_accuracy(right, labels, groups, len(SHARES))
+        return found.low, found.high
+
+    name = "balanced accuracy" if balanced else "accuracy"
+    method = "" if known else ", slides unknown"
+    return Scenario(f"{name}, {patients} slides{method}", truth, interval)
+
+
+def slides_apart(patients: int, balanced: bool) -> Scenario:
+    """The paired difference of two arms on the same tiles, one of which is better by 5 %."""
+    gained = np.minimum(SKILL + 0.05, 0.99) - SKILL
+    truth = float(gained.mean() if balanced else SHARES @ gained)
+
+    def interval(random: np.random.Generator) -> Interval:
+        right, labels, who = judged(random, patients, TILES, (0.0, 0.05))
+        classes = len(SHARES) if balanced else None
+        found = compare_accuracies(right, labels, who, classes=classes)[1]
+        return found.low, found.high
+
+    name = "balanced accuracies" if balanced else "accuracies"
+    return Scenario(f"difference of {name}, {patients} slides", truth, interval)

@@ -1,8 +1,9 @@
-"""Draw and tabulate the flow of a cohort, from recordings to what one network learns from."""
+"""Draw and tabulate the flow of a cohort, from records to what one network learns from."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from fewcase.data import stage
 from fewcase.data.files import read_table, write_csv
 from fewcase.reporting.display import write_tables
 from fewcase.reporting.figures import save
-from fewcase.reporting.flow_figure import CAPTION, draw_flow, lay_out_flow
+from fewcase.reporting.flow_figure import draw_flow
+from fewcase.reporting.flow_table import CAPTION, lay_out_flow
 from fewcase.splits.flow import follow
 from fewcase.splits.folds import read_facts, read_split
 from fewcase.splits.sampling import read_samples
+from fewcase.study.words import UNIT_KINDS
 
 
 def main(options: argparse.Namespace) -> None:
@@ -29,13 +32,16 @@ def main(options: argparse.Namespace) -> None:
         read_table(options.rejected),
         split,
         samples,
+        unit=options.unit_kind,
+        classes=options.classes,
     )
     title = options.title + (" (simulated)" if options.simulated else "")
     title += " (leaky)" if leaky else ""
-    tables = lay_out_flow(title, account, simulated=options.simulated, leaky=leaky)
+    unit = options.unit_kind
+    tables = lay_out_flow(title, account, simulated=options.simulated, leaky=leaky, unit=unit)
     write_csv(options.csv, account)
     write_tables(tables, CAPTION, md=options.md, tex=options.tex, display=options.display)
-    save(draw_flow(title, account, leaky), options.svg, options.png)
+    save(draw_flow(title, account, leaky, unit), options.svg, options.png)
 
 
 if __name__ == "__main__":
@@ -47,6 +53,8 @@ if __name__ == "__main__":
     parser.add_argument("--rejected", type=Path, required=True, help="all refusals, of stage flow")
     parser.add_argument("--split", type=Path, help="split file of the first seed")
     parser.add_argument("--sample", type=Path, help="training rows drawn from that split")
+    parser.add_argument("--unit-kind", choices=UNIT_KINDS, default="window")
+    parser.add_argument("--classes", type=json.loads, metavar="JSON", help="names of the classes")
     for name in ("csv", "md", "tex", "display", "svg", "png"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     sys.exit(stage.run(main, parser))

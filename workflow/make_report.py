@@ -13,7 +13,8 @@ from fewcase.reporting.report import ReportFiles, make_report
 from fewcase.study.errors import InputError
 
 CONTENT = (
-    "study, title, preset, simulated, experiments (names), cohorts (source by name), split, runs"
+    "study, title, preset, simulated, experiments (names), cohorts (source by name), split, runs, "
+    "and as needed unit_kinds (by cohort: window, image, tile), captions (by name of a figure)"
 )
 
 

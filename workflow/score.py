@@ -28,12 +28,15 @@ def main(options: argparse.Namespace) -> None:
     runs = [(file.seed, file.fold) for file in files]
     if options.subgroups and options.records is None:
         raise InputError("--subgroups: give --records, the records.parquet of the cohort, as well.")
+    expected = None
+    if options.splits:
+        expected = expected_examples(options.splits, {file.seed for file in files})
     scored = score_arm(
         read_predictions(files),
         arm=options.arm,
         split=options.split_name,
         unit=options.unit,
-        expected=expected_examples(options.splits) if options.splits else None,
+        expected=expected,
         prevalences=read_prevalences(runs, options.run_options) if options.run_options else None,
         subgroups=read_subgroups(options.records, options.subgroups) if options.subgroups else None,
         labels={target: read_other_labels(path) for target, path in options.labels},

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from fewcase.data import stage
 from fewcase.data.files import write_csv
-from fewcase.reporting.checklist_answers import RunFiles, warnings_of
+from fewcase.reporting.checklist_results import warnings_of
 from fewcase.reporting.checklists import fill, lay_out_checklist, read_checklist
 from fewcase.reporting.display import write_tables
+from fewcase.reporting.run_files import RunFiles
 
 
 def main(options: argparse.Namespace) -> None:
-    checklist = read_checklist(options.checklist)
     files = RunFiles(
         study=options.study,
         arms=options.arms,
@@ -26,10 +26,10 @@ def main(options: argparse.Namespace) -> None:
         tables=tuple(options.tables),
         options=tuple(options.run_options),
     )
+    checklist = read_checklist(options.checklist, files.unit)
     filled = fill(checklist, files, options.study.parent)
-    table = lay_out_checklist(
-        checklist, filled, simulated=files.simulated, warnings=warnings_of(files)
-    )
+    notes = {"simulated": files.simulated, "warnings": warnings_of(files)}
+    table = lay_out_checklist(checklist, filled, **notes, unit=files.unit)
     write_csv(options.csv, filled)
     write_tables([table], md=options.md, tex=options.tex, display=options.display)
 

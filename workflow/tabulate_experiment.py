@@ -11,11 +11,14 @@ from fewcase.data.files import write_csv
 from fewcase.reporting.certificate_table import read_standings
 from fewcase.reporting.display import write_tables
 from fewcase.reporting.evidence import Evidence
-from fewcase.reporting.experiment_tables import caption_of, lay_out
-from fewcase.reporting.experiments import Scores, read_experiment, tabulate
-from fewcase.reporting.figures import draw, save
+from fewcase.reporting.experiment_figures import draw
+from fewcase.reporting.experiment_plan import read_experiment
+from fewcase.reporting.experiment_tables import caption_of, tables_of
+from fewcase.reporting.experiments import Scores, tabulate
+from fewcase.reporting.figures import save
 from fewcase.reporting.measure_tables import lay_out_measures, tabulate_measures
 from fewcase.reporting.selection import lay_out_selection, tabulate_selection
+from fewcase.reporting.table_parts import validation_title
 
 
 def main(options: argparse.Namespace) -> None:
@@ -29,13 +32,14 @@ def main(options: argparse.Namespace) -> None:
         shortcuts=options.shortcuts,
         shortcut_runs=options.shortcut_runs,
         shortcut_units=options.shortcut_units,
+        measures=experiment.measures,
     )
     numbers = tabulate(experiment, scores, evidence)
     measures = tabulate_measures(experiment, scores)
     selection = tabulate_selection(experiment, numbers, evidence)
     tables = [
-        lay_out(experiment, numbers),
-        *lay_out_measures(experiment, measures),
+        *tables_of(experiment, numbers),
+        *lay_out_measures(experiment, measures, validation_title(numbers)),
         *lay_out_selection(experiment, selection),
     ]
     write_csv(options.csv, numbers)
@@ -53,7 +57,8 @@ if __name__ == "__main__":
         required=True,
         metavar="JSON",
         help="name, title, layout, vary, arms (arm, split, factors, leaky), simulated, leaky, "
-        "published, reference (arm by split), selection",
+        "published, reference (arm by split), selection, measure, measures, columns, names, "
+        "class_names (lists by split), unit",
     )
     parser.add_argument("--scores", type=Path, nargs="+", required=True, help="CSV of each arm")
     for name, text in [

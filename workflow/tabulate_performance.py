@@ -12,8 +12,6 @@ from fewcase.reporting.certificate_table import read_standings
 from fewcase.reporting.display import write_tables
 from fewcase.reporting.figures import save
 from fewcase.reporting.performance import (
-    caption_of,
-    lay_out_performance,
     read_subject,
     read_summary,
     tabulate_performance,
@@ -25,21 +23,26 @@ from fewcase.reporting.performance_curves import (
     read_units,
 )
 from fewcase.reporting.performance_figures import draw_performance
+from fewcase.reporting.performance_tables import (
+    caption_of,
+    lay_out_confusions,
+    lay_out_performance,
+)
 
 
 def main(options: argparse.Namespace) -> None:
     standings = read_standings(options.certificates)
-    subject = read_subject(options.content).certified(standings)
+    units, classes = read_units(options.units)
+    subject = read_subject(options.content).certified(standings).of_classes(classes)
     summary = read_summary(options.scores)
     numbers = tabulate_performance(subject, summary)
-    tables = lay_out_performance(subject, numbers)
     write_csv(options.csv, numbers)
-    units, classes = read_units(options.units)
     shown = pictures(summary, read_curves(options.curves), units, classes)
     rival = None
     if shown and options.shortcuts is not None and options.shortcut_units is not None:
         of_shortcuts = read_summary(options.shortcuts), read_units(options.shortcut_units)[0]
         rival = find_rival(subject.split, *of_shortcuts, thresholds=shown[0].decision["x"])
+    tables = [*lay_out_performance(subject, numbers), *lay_out_confusions(subject, shown)]
     caption = caption_of(subject)
     write_tables(tables, caption, md=options.md, tex=options.tex, display=options.display)
     save(draw_performance(subject, shown, rival), options.svg, options.png)
@@ -51,7 +54,8 @@ if __name__ == "__main__":
         "--content",
         required=True,
         metavar="JSON",
-        help="title, simulated, arm, split, leaky and, optionally, classes (names, label 0 first)",
+        help="title, simulated, arm, split, leaky and, optionally, classes (names, label 0 first), "
+        "measure, unit",
     )
     parser.add_argument("--scores", type=Path, required=True, help="CSV of the arm's scores")
     parser.add_argument("--curves", type=Path, required=True, help="CSV of the arm's curves")

@@ -12,11 +12,11 @@ from fewcase.reporting.display import write_tables
 from fewcase.reporting.paper import read_paper
 from fewcase.reporting.reproduction import (
     Results,
-    compare_settings,
-    lay_out_reproduction,
     study_in_effect,
     tabulate_reproduction,
 )
+from fewcase.reporting.reproduction_tables import lay_out_reproduction
+from fewcase.reporting.settings_table import compare_settings
 
 
 def main(options: argparse.Namespace) -> None:
@@ -28,7 +28,8 @@ def main(options: argparse.Namespace) -> None:
     sheet = tabulate_reproduction(paper, study, results)
     settings = compare_settings(paper, study)
     simulated = any(cohort.is_simulated for cohort in study.cohorts.values())
-    tables = lay_out_reproduction(paper, settings, sheet, simulated=simulated)
+    unit = study.cohorts[study.cohort_of(study.default_arm.split)].unit
+    tables = lay_out_reproduction(paper, settings, sheet, simulated=simulated, unit=unit)
     write_csv(options.csv, sheet)
     write_tables(tables, md=options.md, tex=options.tex, display=options.display)
 

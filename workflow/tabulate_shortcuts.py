@@ -16,7 +16,7 @@ from fewcase.reporting.figures import save
 from fewcase.reporting.performance import read_summary
 from fewcase.reporting.performance_figures import draw_shortcuts
 from fewcase.reporting.shortcut_table import (
-    CAPTION,
+    caption_of,
     lay_out_shortcuts,
     read_shortcut_study,
     tabulate_shortcuts,
@@ -31,7 +31,8 @@ def main(options: argparse.Namespace) -> None:
     numbers = tabulate_shortcuts(study, shortcuts, arms)
     table = lay_out_shortcuts(study, numbers)
     write_csv(options.csv, numbers)
-    write_tables([table], CAPTION, md=options.md, tex=options.tex, display=options.display)
+    caption = caption_of(study)
+    write_tables([table], caption, md=options.md, tex=options.tex, display=options.display)
     save(draw_shortcuts(study, numbers), options.svg, options.png)
 
 

@@ -27,7 +27,7 @@ from fewcase.splits.sampling import draw_samples, write_samples
 from fewcase.study.errors import InputError
 from fewcase.study.plan import read_study
 from fewcase.study.splits import SplitOptions
-from fewcase.study.words import METADATA_COLUMNS, SHORTCUTS
+from fewcase.study.words import METADATA_COLUMNS, SHORTCUTS, shortcuts_of
 from fewcase.training.fit import fit_shortcut
 from fewcase.training.run_data import RunData, gather_run
 
@@ -396,3 +396,101 @@ def test_the_same_number_of_files_is_asked_for_every_seed(tmp_path):
     assert done.returncode == 1
     assert "2, 1 and 2 values" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# Images ------------------------------------------------------------------------------------------
+
+
+def _image_tables(plant: str) -> tuple[pd.DataFrame, Sources]:
+    """Images of three classes, which hide in the file, in the colours, or in the site."""
+    random = np.random.default_rng(8)
+    labels = random.integers(0, 3, EXAMPLES)
+    names = [f"image {i}" for i in range(EXAMPLES)]
+    hidden = labels if plant == "site" else random.integers(0, 3, EXAMPLES)
+    examples = pd.DataFrame(
+        {
+            "row": np.arange(EXAMPLES),
+            "example": names,
+            "parent": names,
+            "patient": names,
+            "site": np.array(["north", "south", "east"])[hidden],
+            "date": pd.NaT,
+            "part": "train",
+            "label": labels,
+        }
+    )
+    colour = random.integers(100, 140, (EXAMPLES, 3, 8, 8))
+    if plant == "colour":
+        colour[np.arange(EXAMPLES), labels] += 60
+    size = labels if plant == "size" else random.integers(0, 3, EXAMPLES)
+    records = pd.DataFrame(
+        {
+            "record": names,
+            "site": examples["site"],
+            "date": pd.NaT,
+            "part": np.array(["train", "validation", "test"])[labels],
+            "class": labels.astype(str),
+            "file_type": "png",
+            "file_bytes": random.integers(1000, 1100, EXAMPLES),
+            "width": 300 + 50 * size,
+            "height": 200,
+            "channels": 3,
+            "path": names,
+        }
+    )
+    pixels = pd.DataFrame(measure_pixels(colour.astype(np.uint8)))
+    pixels.insert(0, "row", np.arange(EXAMPLES))
+    return examples, Sources(records, pixels=pixels)
+
+
+@pytest.mark.parametrize("plant", ["size", "colour", "site", "nothing"])
+def test_three_classes_of_images_are_found_where_they_hide_and_nowhere_else(plant):
+    finder = {"size": "file", "colour": "pixels", "site": "metadata"}.get(plant)
+    examples, sources = _image_tables(plant)
+    columns = gather_columns(shortcuts_of("tile"), examples, sources, METADATA_COLUMNS)
+    assert list(columns) == ["prior", "file", "pixels", "metadata"]
+    assert list(columns["metadata"]) == ["site"]
+    runs = _runs(examples)
+    for name, chosen in columns.items():
+        table = _predictions(chosen, runs)
+        scores = table[["score_0", "score_1", "score_2"]].to_numpy()
+        right = (scores.argmax(axis=1) == table["label"]).mean()
+        assert right > 0.97 if name == finder else right < 0.5, name
+
+
+def test_the_file_of_an_image_has_its_channels_and_never_its_part_or_class():
+    examples, sources = _image_tables("nothing")
+    sources.records.loc[::2, "channels"] = 1
+    columns = gather_columns(SHORTCUTS, examples, sources, METADATA_COLUMNS)
+    assert list(columns) == ["prior", "file", "pixels", "metadata"]
+    assert list(columns["file"]) == ["file_type", "file_bytes", "width", "height", "channels"]
+    with pytest.raises(InputError, match="'part' tells how the data were divided"):
+        gather_columns(["metadata"], examples, sources, ["site", "part"])
+
+
+def test_the_stage_runs_on_images_without_features_and_quality(tmp_path):
+    examples, sources = _image_tables("colour")
+    split = make_split(examples, OPTIONS, 0)
+    write_split(tmp_path / "split", split, OPTIONS, 0)
+    write_samples(tmp_path / "samples", draw_samples(split, None, 1, 0), None, 1, 0)
+    write_table(tmp_path / "records", sources.records)
+    write_table(tmp_path / "pixels", sources.pixels)
+    words = ["--split", "split", "--seeds", "0", "--samples", "samples", "--records", "records"]
+    words += ["--pixels", "pixels", "--metadata", '["site", "year"]', "--split-name", "all"]
+    words += ["--unit-kind", "image", "--summary", "s.csv", "--runs-out", "r.csv"]
+    words += ["--units-out", "u.parquet"]
+    done = subprocess.run(
+        [sys.executable, LIBRARY / "fit_shortcuts.py", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "is left out" not in done.stderr
+    summary = pd.read_csv(tmp_path / "s.csv", keep_default_na=False)
+    names = ["prior", "file", "pixels", "metadata"]
+    assert list(summary["arm"].unique()) == [f"shortcut:{name}" for name in names]
+    mean = summary[(summary["set"] == "cv") & (summary["statistic"] == "auc_mean")]
+    values = mean[mean["class"] == ""].set_index("arm")["value"].astype(float)
+    assert values["shortcut:prior"] == 0.5
+    assert values["shortcut:pixels"] > 0.99

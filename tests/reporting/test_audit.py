@@ -15,9 +15,11 @@ from fewcase.data.files import write_table
 from fewcase.reporting.audit import partners
 from fewcase.reporting.certificate_table import Standing
 from fewcase.reporting.display import COPIES_NOTE, LEAKY_NOTE, to_latex, to_markdown
+from fewcase.reporting.experiment_figures import draw
+from fewcase.reporting.experiment_plan import Arm, Experiment
 from fewcase.reporting.experiment_tables import caption_of, lay_out
-from fewcase.reporting.experiments import Arm, Experiment, tabulate
-from fewcase.reporting.figures import LEAKY_COLOUR, draw, save
+from fewcase.reporting.experiments import tabulate
+from fewcase.reporting.figures import LEAKY_COLOUR, save
 from fewcase.runtime.ranking import roc_auc
 from scored_arms import FOLDS, Arms, read_scored
 

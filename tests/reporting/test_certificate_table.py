@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,19 @@ from fewcase.reporting.certificate_table import (
     standing_of,
     verdicts,
 )
-from fewcase.reporting.display import COPIES_NOTE, LEAKY_NOTE, UNKNOWN_NOTE, DisplayTable
+from fewcase.reporting.display import (
+    COPIES_NOTE,
+    LEAKY_NOTE,
+    UNKNOWN_NOTE,
+    DisplayTable,
+    leaky_note,
+    unknown_note,
+)
 from fewcase.splits.certificate import certify
 from fewcase.splits.folds import make_split
 from fewcase.study.errors import InputError
 from fewcase.study.splits import HeldOut, SplitOptions
+from image_cohorts import GIVEN, given_split, tile_cohort
 
 FACTS = {"compared": 60, "featureless": 0}
 NO_PAIRS = pd.DataFrame(
@@ -218,3 +227,38 @@ def test_a_file_that_is_no_certificate_is_named(tmp_path: Path) -> None:
 def test_without_certificates_there_is_no_table() -> None:
     assert lay_out_certificates({}) == []
     assert verdicts({}) == []
+
+
+def certificate_of_tiles(known: bool = True, **options: Any) -> dict[str, Any]:
+    """Return the certificate of a hand-made split of tiles by given parts."""
+    split = given_split(tile_cohort().cohort)
+    records = pd.DataFrame({"record": split["parent"].unique(), "patient_known": known})
+    chosen = dataclasses.replace(GIVEN, **options)
+    return certify(split, chosen, 0, NO_PAIRS, FACTS, {}, records, name="tissue", unit="tile")
+
+
+def test_certificates_of_images_say_so_without_being_asked(tmp_path: Path) -> None:
+    found = written(tmp_path, certificate_of_tiles())
+    (verdict,) = verdicts(found)
+    assert verdict.text == "1 split certified: no patient, image or copy on two sides."
+    both = written(tmp_path, certificate_of_tiles(), certificate("a"))
+    assert verdicts(both)[0].text.endswith("no patient, image, recording or copy on two sides.")
+    unknown = standing_of([certificate_of_tiles(known=False)])
+    assert unknown.notes == (unknown_note("tile"),)
+    leaky = standing_of([certificate_of_tiles(scheme="image")])
+    assert leaky.notes == (leaky_note("tile"),)
+    text = json.dumps([certificate_of_tiles(known=False), certificate_of_tiles(scheme="image")])
+    assert "recording" not in text + " ".join((*unknown.notes, *leaky.notes))
+
+
+def test_an_internal_test_has_a_column_and_its_site_is_trained_on_too(tmp_path: Path) -> None:
+    _, parts = lay_out_certificates(written(tmp_path, certificate_of_tiles()))
+    assert [cell.text for cell in column(parts, "Internal test")] == ["south"]
+    assert [cell.text for cell in column(parts, "Sites trained on")] == ["north, south"]
+    assert [cell.text for cell in column(parts, "Seeds × folds")] == ["1 × 1"]
+    assert [cell.text for cell in column(parts, "Validation")] == ["4 (1)"]
+    assert [cell.text for cell in column(parts, "Test")] == ["5 (1)"]
+    assert "internal: one of which the data give another part" in parts.notes[0]
+    assert parts.words == 6
+    _, parts = lay_out_certificates(written(tmp_path, certificate("a")))
+    assert "Internal test" not in parts.columns

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from fewcase.data.files import write_table
-from fewcase.reporting.checklist_answers import ANSWERS, RunFiles, warnings_of
+from fewcase.reporting.checklist_answers import ANSWERS
+from fewcase.reporting.checklist_results import warnings_of
 from fewcase.reporting.checklists import (
     BLANK,
     FILLED,
@@ -24,6 +25,7 @@ from fewcase.reporting.checklists import (
     read_checklist,
 )
 from fewcase.reporting.display import to_long_latex, to_markdown
+from fewcase.reporting.run_files import RunFiles
 from fewcase.splits.flow import ACCOUNT_COLUMNS
 from fewcase.study.errors import InputError
 

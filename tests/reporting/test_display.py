@@ -14,10 +14,14 @@ from fewcase.reporting.display import (
     Display,
     DisplayTable,
     Row,
+    leaky_note,
     read_display,
+    simulated_note,
     to_latex,
     to_long_latex,
     to_markdown,
+    unknown_note,
+    warnings_below,
     write_display,
     write_tables,
 )
@@ -122,3 +126,22 @@ def test_one_call_writes_all_forms_and_numbers_the_labels(tmp_path: Path) -> Non
     assert latex.count(r"\begin{tabular}") == latex.count(r"\begin{longtable}") == 1
     assert read_display(tmp_path / "out" / "sheet.json").caption == "A figure."
     assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_a_figure_without_tables_has_a_title_and_others_need_none(tmp_path: Path) -> None:
+    write_display(tmp_path / "sheet.json", [], "How to read it.", "A sheet")
+    assert read_display(tmp_path / "sheet.json") == Display((), "How to read it.", "A sheet")
+    write_display(tmp_path / "plain.json", [NUMBERS])
+    assert "title" not in json.loads((tmp_path / "plain.json").read_text())
+    assert read_display(tmp_path / "plain.json").title == ""
+
+
+@pytest.mark.parametrize("unit", ["image", "tile"])
+def test_warnings_speak_of_images_where_these_were_acquired(unit: str) -> None:
+    told = (unknown_note(unit),)
+    notes = warnings_below(True, [("a", True, ()), ("b", False, told)], unit)
+    assert simulated_note(unit) in notes
+    assert leaky_note(unit) in notes
+    assert notes[1].startswith("Unknown under b: patients are not known; each image counts")
+    assert "recording" not in " ".join(notes)
+    assert "All recordings are simulated" in warnings_below(True, [])[0]

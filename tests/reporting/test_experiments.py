@@ -20,14 +20,9 @@ from fewcase.data.files import write_table
 from fewcase.reporting.certificate_table import Standing
 from fewcase.reporting.display import COPIES_NOTE, LEAKY_NOTE, RED_NOTES, UNKNOWN_NOTE
 from fewcase.reporting.evidence import Evidence, Runs
+from fewcase.reporting.experiment_plan import Arm, Experiment, read_experiment
 from fewcase.reporting.experiment_tables import lay_out
-from fewcase.reporting.experiments import (
-    Arm,
-    Experiment,
-    Scores,
-    read_experiment,
-    tabulate,
-)
+from fewcase.reporting.experiments import Scores, tabulate
 from fewcase.reporting.measure_tables import lay_out_measures, tabulate_measures
 from fewcase.reporting.text import for_markdown
 from fewcase.study.errors import InputError

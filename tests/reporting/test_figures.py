@@ -13,15 +13,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fewcase.reporting.experiments import Arm, Experiment, Scores, tabulate
-from fewcase.reporting.figures import (
-    COLOURS,
-    LEAKY_COLOUR,
-    SHORTCUT_COLOUR,
-    draw,
-    save,
-    swept_factor,
-)
+from fewcase.reporting.experiment_figures import draw, swept_factor
+from fewcase.reporting.experiment_plan import Arm, Experiment
+from fewcase.reporting.experiments import Scores, tabulate
+from fewcase.reporting.figures import COLOURS, LEAKY_COLOUR, SHORTCUT_COLOUR, save
 from fewcase.reporting.text import factor_value
 from scored_arms import Arms, read_scored, without_bootstrap
 

@@ -11,9 +11,12 @@ from matplotlib.patches import Rectangle
 
 from fewcase.reporting.display import to_latex, to_markdown
 from fewcase.reporting.figures import LEAKY_COLOUR
-from fewcase.reporting.flow_figure import boxes_of, draw_flow, lay_out_flow, read_account
-from fewcase.splits.flow import ACCOUNT_COLUMNS
+from fewcase.reporting.flow_figure import draw_flow
+from fewcase.reporting.flow_table import boxes_of, lay_out_flow, read_account
+from fewcase.splits.flow import ACCOUNT_COLUMNS, account_columns, follow
+from fewcase.splits.sampling import draw_samples
 from fewcase.study.errors import InputError
+from image_cohorts import TISSUES, given_split, image_cohort, tile_cohort
 
 LONG = (
     "the file of the signal ends long before the length that its own header promises, and what "
@@ -54,6 +57,24 @@ def make_account(sites, reasons, *, tests=1, windows=1):
     return pd.DataFrame(rows, columns=ACCOUNT_COLUMNS).astype({"examples": "Int64"})
 
 
+def tiles_by_class(classes, sites, reasons):
+    """Return an account as `make_account` does, of slides with tiles of so many classes."""
+    random = np.random.default_rng(1)
+    account = make_account(sites, reasons)
+    keys = ["step", "kind", "reason", "site"]
+    rows = []
+    for key, box in account.groupby(keys, sort=False):
+        whole = int(box["recordings"].iloc[-1])
+        cut = key[0] not in ("recorded", "ingested")
+        tiles = random.multinomial(60 * whole, np.full(len(classes), 1 / len(classes)))
+        for name, number in zip(classes, tiles, strict=True):
+            rows.append((*key, name, min(number, whole), min(number, whole), number))
+        rows.append((*key, "all", whole, whole, 60 * whole))
+        if not cut:
+            rows[-len(classes) - 1 :] = [(*row[:-1], pd.NA) for row in rows[-len(classes) - 1 :]]
+    return pd.DataFrame(rows, columns=account_columns("tile")).astype({"examples": "Int64"})
+
+
 CASES = {
     "three hospitals": (["east", "north", "south"], ["no heart rate"], 1),
     "one hospital, nothing refused": (["clinic"], [], 0),
@@ -64,11 +85,21 @@ CASES = {
 }
 
 
-@pytest.fixture(params=CASES, scope="module")
+CLASSES = {
+    "twelve classes": [f"tissue {i:02d}" for i in range(12)],
+    "thirty classes": [f"tissue {i:02d}" for i in range(30)],
+    "long classes": [UNBROKEN, LONG, "$x_1$ & <b>"],
+}
+
+
+@pytest.fixture(params=[*CASES, *CLASSES], scope="module")
 def drawn(request):
-    sites, reasons, tests = CASES[request.param]
-    account = make_account(sites, reasons, tests=tests, windows=2)
-    figure = draw_flow(f"Cohort of {request.param}", account)
+    if request.param in CASES:
+        sites, reasons, tests = CASES[request.param]
+        account, unit = make_account(sites, reasons, tests=tests, windows=2), "window"
+    else:
+        account, unit = tiles_by_class(CLASSES[request.param], ["north", "south"], ["torn"]), "tile"
+    figure = draw_flow(f"Cohort of {request.param}", account, unit=unit)
     figure.set_dpi(200)  # as it is saved
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw(renderer)
@@ -176,7 +207,7 @@ def test_the_table_has_the_counts_of_the_account():
 
 def test_a_hospital_named_all_is_a_hospital_in_every_box():
     box = boxes_of(make_account(["all", "east"], []))[0]
-    assert box.recordings == 900
+    assert box.records == 900
     assert sum(box.sites.values()) == 900
     assert set(box.sites) == {"all", "east"}
 
@@ -189,3 +220,99 @@ def test_an_account_is_read_back_as_it_was_written(tmp_path):
     path.write_text("step,site\nrecorded,east\n")
     with pytest.raises(InputError, match=r"flow\.csv: not an account"):
         read_account(path)
+
+
+# Images and tiles --------------------------------------------------------------------------------
+
+
+def followed(unit):
+    """Return the account of a hand-made cohort of images, or of tiles with given parts."""
+    if unit == "image":
+        made, classes, split, samples = image_cohort(), ["Benign", "Invasive"], None, None
+    else:
+        made, classes = tile_cohort(), TISSUES
+        split = given_split(made.cohort)
+        samples = draw_samples(split, None, 1, 0)
+    tables = (made.records, made.cohort, made.rejected, split, samples)
+    return follow(*tables, unit=unit, classes=classes)
+
+
+def test_up_to_twelve_classes_are_named_in_a_box_and_of_more_the_largest():
+    for name, shown in [("twelve classes", 12), ("thirty classes", 11)]:
+        account = tiles_by_class(CLASSES[name], ["north"], [])
+        labelled = next(box for box in boxes_of(account) if box.step == "labelled")
+        counts = labelled.examples_by_label
+        words = words_of(draw_flow("Cohort", account, unit="tile"))
+        largest = sorted(counts, key=lambda label: -counts[label])[:shown]
+        assert all(f"{label} {counts[label]:,}" in words for label in largest)
+        rest = sum(number for label, number in counts.items() if label not in largest)
+        assert (f"other classes {rest:,}" in words) == (shown < len(counts))
+
+
+def test_boxes_of_tiles_count_tiles_by_class_once_they_are_cut():
+    words = words_of(draw_flow("Cohort slides", followed("tile"), unit="tile"))
+    for text in (
+        "10 images of 7 patients",
+        "5 images of 4 patients, 20 tiles",
+        "AT 8 · BG 7 · TUM 5",
+        "1: no tile left",
+        "47 tiles of 2 images: too little tissue",
+        "1 (tiles: 5): no label",
+        "Training and validation, as given",
+        "Internal test",
+        "1 image of 1 patient, 4 tiles",
+    ):
+        assert text in words, text
+    before = words[: words.index("Readable")]
+    assert "AT" not in before
+
+
+def test_boxes_of_whole_images_name_classes_and_not_examples():
+    words = words_of(draw_flow("Cohort scans", followed("image"), unit="image"))
+    assert "36 images of 20 patients" in words
+    assert "examples" not in words
+    assert "Invasive 12" in words
+
+
+def forbidden(text):
+    """Return words of signal studies in a text."""
+    words = ("recording", "window", "hospital", "FHR", "heart", "signal", "negative", "positive")
+    return [word for word in words if word.lower() in text.lower()]
+
+
+@pytest.mark.parametrize("unit", ["image", "tile"])
+def test_no_word_of_a_signal_study_is_said_of_images(unit):
+    account = followed(unit)
+    assert forbidden(words_of(draw_flow("Cohort", account, unit=unit))) == []
+    tables = lay_out_flow("Cohort", account, simulated=True, leaky=True, unit=unit)
+    text = " ".join(map(to_markdown, tables))
+    assert forbidden(text) == []
+    assert "All images are simulated" in text
+    assert tables[1].title == "Cohort: by site"
+
+
+def test_the_table_of_tiles_counts_images_patients_and_tiles_by_class():
+    table = lay_out_flow("Cohort", followed("tile"), simulated=False, unit="tile")[0]
+    assert table.columns == ("Step", "Images", "Patients", "Tiles", *TISSUES, "Unlabelled")
+    rows = {row.cells[0].text: [cell.text for cell in row.cells[1:]] for row in table.rows}
+    assert rows["Found"] == ["10", "7", "–", "–", "–", "–", "–"]
+    assert rows["With a label"] == ["5", "4", "20", "8", "7", "5", "0"]
+    assert rows["some tiles left out: too little tissue"][:3] == ["2", "2", "47"]
+    assert rows["test: internal test"] == ["1", "1", "5", "2", "2", "1", "0"]
+    assert "The parts are those that the data come with." in table.notes[0]
+
+
+def test_the_table_of_whole_images_has_no_second_count_of_them():
+    table = lay_out_flow("Cohort", followed("image"), simulated=False, unit="image")[0]
+    assert table.columns == ("Step", "Images", "Patients", "Benign", "Invasive", "Unlabelled")
+    assert table.notes[0].startswith("Images add up from step to step; patients do not")
+
+
+@pytest.mark.parametrize("unit", ["image", "tile"])
+def test_an_account_of_images_is_read_back_as_it_was_written(unit, tmp_path):
+    account = followed(unit)
+    account.to_csv(tmp_path / "flow.csv", index=False)
+    assert account.columns.tolist()[5] == "images"
+    read = read_account(tmp_path / "flow.csv")
+    pd.testing.assert_frame_equal(read, account, check_dtype=False)
+    assert boxes_of(read) == boxes_of(account)

@@ -30,10 +30,8 @@ from fewcase.reporting.figures import LEAKY_COLOUR
 from fewcase.reporting.performance import (
     LONG_COLUMNS,
     Subject,
-    lay_out_performance,
     read_subject,
     read_summary,
-    shown_sets,
     tabulate_performance,
 )
 from fewcase.reporting.performance_curves import (
@@ -45,6 +43,7 @@ from fewcase.reporting.performance_curves import (
     read_units,
 )
 from fewcase.reporting.performance_figures import draw_performance
+from fewcase.reporting.performance_tables import lay_out_performance, shown_sets
 from fewcase.statistics.calibration import Prevalence
 from fewcase.study.errors import InputError
 from scored_arms import write_certificate

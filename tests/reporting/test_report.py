@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import html.parser
 import json
-import runpy
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,7 @@ import pandas as pd
 import pytest
 
 from fewcase.data.files import write_json, write_table
-from fewcase.reporting import report
+from fewcase.reporting import report, report_appendix
 from fewcase.reporting.display import (
     LEAKY_NOTE,
     SIMULATED_NOTE,
@@ -24,8 +21,8 @@ from fewcase.reporting.display import (
     read_display,
     write_display,
 )
+from report_pages import Page, call
 
-WORKFLOW = Path(__file__).parents[2] / "workflow"
 HOSTILE = "<script>alert('1')</script>"
 STEPS = ("recorded", "ingested", "labelled")
 PICTURE = "<svg xmlns='http://www.w3.org/2000/svg'/>"
@@ -53,47 +50,6 @@ TABLE = DisplayTable(
     1,
 )
 NAMES = ("performance", "shortcuts", "models", "flow-ctg-apgar", "labels", "reproduction", "claim")
-
-
-def call(script: str, *arguments: Any) -> int:
-    """Run a stage script as a command and return its exit code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [script, *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            runpy.run_path(str(WORKFLOW / script), run_name="__main__")
-    return int(stopped.value.code or 0)
-
-
-class Page(html.parser.HTMLParser):
-    """Collects elements, attributes and text of a page, and checks that elements nest."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.open: list[str] = []
-        self.red: list[str] = []
-        self._classes: list[str] = []
-        self.feed(text)
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.texts)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in ("meta", "img", "wbr", "col"):
-            self.open.append(tag)
-            self._classes.append(str(dict(attrs).get("class", "")))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-        self._classes.pop()
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-        if any("leaky" in names.split() for names in self._classes) and data.strip():
-            self.red.append(data)
 
 
 def write_flow(folder: Path) -> tuple[Path, Path]:
@@ -361,7 +317,7 @@ logistic,logistic,{},,,,1
 def test_the_appendix_lists_what_differs_and_gives_a_classical_arm_a_dash(tmp_path: Path) -> None:
     path = tmp_path / "arms.csv"
     path.write_text(ARMS)
-    differs, shared = report.arm_tables(path)
+    differs, shared = report_appendix.arm_tables(path)
     assert differs.columns == ("Arm", "Model", "Augmentation")
     assert [[cell.text for cell in row.cells[1:]] for row in differs.rows] == [
         ["vit_small_patch16_224 (depth 4, embed_dim 192)", "cutmix"],

@@ -15,18 +15,20 @@ from scipy import stats
 from fewcase.reporting.display import to_long_latex, to_markdown
 from fewcase.reporting.paper import published_table, read_paper
 from fewcase.reporting.reproduction import (
+    Results,
+    study_in_effect,
+    tabulate_reproduction,
+)
+from fewcase.reporting.reproduction_tables import lay_out_reproduction
+from fewcase.reporting.settings_table import compare_settings
+from fewcase.reporting.verdicts import (
     AGREES,
     CANT_TELL,
     DIFFERS,
     NOT_COMPARABLE,
     NOT_RUN,
-    Results,
-    compare_settings,
     judge_statement,
     judge_value,
-    lay_out_reproduction,
-    study_in_effect,
-    tabulate_reproduction,
 )
 from fewcase.study.errors import InputError
 
@@ -195,8 +197,8 @@ def sheet(tmp_path):
 )
 def test_a_value_agrees_only_within_an_interval_that_is_narrow_enough(paper, interval, verdict):
     ours = 0.8 if np.isnan(interval[0]) else np.mean(interval)
-    assert judge_value(paper, ours, *interval, simulated=False)[0] == verdict
-    assert judge_value(paper, ours, *interval, simulated=True)[0] == NOT_COMPARABLE
+    assert judge_value(paper, ours, *interval, simulated="")[0] == verdict
+    assert judge_value(paper, ours, *interval, simulated="recordings")[0] == NOT_COMPARABLE
 
 
 @pytest.mark.parametrize(
@@ -212,8 +214,8 @@ def test_a_value_agrees_only_within_an_interval_that_is_narrow_enough(paper, int
 )
 def test_a_statement_is_held_against_the_interval_of_the_difference(interval, of_loss, of_no_loss):
     for says, verdict in [("loss", of_loss), ("no loss", of_no_loss)]:
-        assert judge_statement(says, *interval, 0.02, simulated=False)[0] == verdict
-        assert judge_statement(says, *interval, 0.02, simulated=True)[0] == NOT_COMPARABLE
+        assert judge_statement(says, *interval, 0.02, simulated="")[0] == verdict
+        assert judge_statement(says, *interval, 0.02, simulated="recordings")[0] == NOT_COMPARABLE
 
 
 def test_each_number_of_the_paper_has_its_verdict(sheet):
@@ -465,3 +467,145 @@ def test_the_stage_writes_the_sheet_and_names_a_mistake(tmp_path):
     written = pd.read_csv(tmp_path / "out" / "r.csv").set_index("id")
     assert written.loc["table6/resnet50/slit_cutmix/cv", "verdict"] == AGREES
     assert "agrees" in (tmp_path / "out" / "r.md").read_text(encoding="utf-8")
+
+
+# Accuracies --------------------------------------------------------------------------------------
+
+HISTOLOGY = REPOSITORY / "studies" / "published" / "histology.yaml"
+MATRIX = {
+    "model": "resnet34",
+    "gan": "scratch",
+    "training_set": "",
+    "arm": "resnet50",
+    "split": SPLIT,
+    "leaky": "no",
+    "cv_method": "Wilson, clustered",
+    "reference_arm": "real",
+}
+
+
+def matrix_row(measure, cv, width=0.03, **changes):
+    row = {**MATRIX, "measure": measure, "cv_mean": cv, "cv_sd": 0.004}
+    row |= {"cv_low": cv - width, "cv_high": cv + width, "test_value": "", **changes}
+    return row
+
+
+def real(measure, cv, **changes):
+    names = {"arm": "real", "gan": "none", "training_set": "real", "reference_arm": "real"}
+    return matrix_row(measure, cv, **{**names, **changes})
+
+
+def of_matrix(*rows):
+    return Results({"path_dt_msu": pd.DataFrame(rows).astype(str)})
+
+
+def histology_sheet(*rows):
+    sheet = tabulate_reproduction(read_paper(HISTOLOGY), study(), of_matrix(*rows))
+    return sheet.set_index("id")
+
+
+def test_each_accuracy_is_held_against_that_measure():
+    sheet = histology_sheet(
+        real("accuracy", 0.86),
+        real("balanced_accuracy", 0.70),
+        matrix_row("accuracy", 0.85),
+        matrix_row("balanced_accuracy", 0.80, width=0.2),
+    )
+    accuracy = sheet.loc["table1_accuracy/real/none/resnet34/cv"]
+    assert accuracy[["paper", "ours", "verdict"]].tolist() == [0.8713, 0.86, AGREES]
+    assert accuracy["what"].endswith("validation accuracy")
+    balanced = sheet.loc["table1_balanced/real/none/resnet34/cv"]
+    assert balanced[["paper", "ours", "verdict"]].tolist() == [0.7623, 0.70, DIFFERS]
+    # The generator's rows lack the factor that real images have, and are the only ones that fit.
+    assert sheet.loc["table1_accuracy/synthetic/scratch/resnet34/cv", "verdict"] == AGREES
+    assert sheet.loc["table1_balanced/synthetic/scratch/resnet34/cv", "verdict"] == CANT_TELL
+    assert sheet.loc["table1_accuracy/synthetic/d1g2/resnet34/cv", "verdict"] == NOT_RUN
+    assert sheet.loc["table2/real/none/resnet34/cv", "why"] == "no experiment 'bach' in this study"
+
+
+def test_a_row_that_fits_two_arms_is_not_run():
+    sheet = histology_sheet(
+        real("accuracy", 0.86), matrix_row("accuracy", 0.85), matrix_row("accuracy", 0.84, arm="x")
+    )
+    assert sheet.loc["table1_accuracy/synthetic/scratch/resnet34/cv", "verdict"] == NOT_RUN
+
+
+def test_an_experiment_about_another_measure_has_no_such_number():
+    sheet = histology_sheet(real("accuracy", 0.86))
+    found = sheet.loc["table1_balanced/real/none/resnet34/cv"]
+    assert found["why"] == "the experiment is not about balanced accuracy"
+    of_auc = Results({"path_dt_msu": pd.DataFrame([row("resnet34", "none", 0.8, 0.7, "resnet50")])})
+    sheet = tabulate_reproduction(read_paper(HISTOLOGY), study(), of_auc).set_index("id")
+    found = sheet.loc["table1_accuracy/real/none/resnet34/cv"]
+    assert found["why"] == "the experiment is not about accuracy"
+
+
+def test_a_statement_takes_the_difference_that_the_table_has():
+    model = {"model": "efficientnet_b2"}
+    difference = {"cv_difference": -0.02, "cv_difference_low": -0.03, "cv_difference_high": -0.012}
+    sheet = histology_sheet(
+        real("accuracy", 0.88, **model),
+        matrix_row("accuracy", 0.86, **model, **difference),
+        real("balanced_accuracy", 0.78, **model),
+        matrix_row("balanced_accuracy", 0.80, **model),
+    )
+    found = sheet.loc["path_scratch_accuracy"]
+    assert found[["ours", "low", "high", "verdict"]].tolist() == [-0.02, -0.03, -0.012, AGREES]
+    assert sheet.loc["path_scratch_balanced", "verdict"] == CANT_TELL
+
+
+def test_counts_of_an_experiment_under_another_split_are_not_ours():
+    labels = pd.DataFrame(
+        [("training part", 60000), ("early stopping", 6073), ("validation", 49460)],
+        columns=["part", "recordings"],
+    ).assign(site="", seed="0", fold="0", bag="", AT=[30000, 3966, 1])
+    ours = Results({}, labels=labels)
+    counted = tabulate_reproduction(read_paper(HISTOLOGY), study(), ours).set_index("id")
+    assert counted.loc["path_training", "verdict"] == NOT_RUN
+    assert "another split than experiment 'path_dt_msu'" in counted.loc["path_training", "why"]
+    file = copy.deepcopy(STUDY)
+    file["experiments"] = {"path_dt_msu": file["experiments"]["augmentation"]}
+    sheet = tabulate_reproduction(read_paper(HISTOLOGY), study_in_effect(file), ours)
+    counted = sheet.set_index("id")
+    assert counted.loc["path_training", ["ours", "verdict"]].tolist() == [66073, AGREES]
+    assert counted.loc["path_at", ["ours", "verdict"]].tolist() == [33966, AGREES]
+    assert counted.loc["path_dys", "why"] == "labels.csv has no label 'DYS'"
+
+
+def test_the_file_of_the_histology_paper_has_both_tables_as_shares():
+    paper = read_paper(HISTOLOGY)
+    factors = ["training_set", "gan", "model"]
+    tables = {
+        measure: published_table(paper, "path_dt_msu", measure)
+        .set_index(factors)["cv_mean"]
+        .sort_index()
+        for measure in ("accuracy", "balanced_accuracy")
+    }
+    bach = published_table(paper, "bach", "accuracy").set_index(factors)["cv_mean"].sort_index()
+    assert [len(t) for t in (*tables.values(), bach)] == [12, 12, 12]
+    # What the text says of them: gains over real images alone, in per cent.
+    for table, gain in [
+        (tables["accuracy"], (1.2, 2.4)),
+        (tables["balanced_accuracy"], (4.4, 5.6)),
+    ]:
+        best, alone = table["synthetic", "d1g2"], table["real", "none"]
+        found = 100 * (best - alone).astype(float)
+        assert (round(found.min(), 1), round(found.max(), 1)) == gain
+    found = 100 * (bach["both", "g2"] - bach["real", "none"]).astype(float)
+    assert found.min() > 1.2
+    assert found.max() < 2.2
+    assert published_table(paper, "path_dt_msu").empty
+    assert paper.citation.endswith("Cybernetics")
+
+
+def test_a_sheet_about_accuracies_does_not_speak_of_auc():
+    paper = read_paper(HISTOLOGY)
+    sheet = tabulate_reproduction(paper, study(), of_matrix(real("accuracy", 0.86)))
+    settings = compare_settings(paper, study())
+    tables = lay_out_reproduction(paper, settings, sheet, simulated=True, unit="tile")
+    assert tables[1].reading.startswith("How to read: an accuracy agrees where")
+    assert any(note.startswith("All images are simulated") for note in tables[1].notes)
+    # A study without generators has nothing to set otherwise about them.
+    state = settings.set_index("key")["state"]
+    assert state["gan.conditioning"] == "other"
+    assert state["gan.kimg"] == "paper silent"

@@ -14,7 +14,8 @@ import scipy.stats
 
 from fewcase.reporting.display import to_latex, to_markdown
 from fewcase.reporting.evidence import Evidence, Runs
-from fewcase.reporting.experiments import Arm, Experiment, tabulate
+from fewcase.reporting.experiment_plan import Arm, Experiment
+from fewcase.reporting.experiments import tabulate
 from fewcase.reporting.selection import (
     lay_out_selection,
     pick,

@@ -16,14 +16,9 @@ import pytest
 import yaml
 
 from fewcase.reporting.display import LEAKY_NOTE, to_latex, to_markdown
+from fewcase.reporting.experiment_plan import Arm, Experiment, read_experiment
 from fewcase.reporting.experiment_tables import CAPTIONS, caption_of, lay_out
-from fewcase.reporting.experiments import (
-    Arm,
-    Experiment,
-    Scores,
-    read_experiment,
-    tabulate,
-)
+from fewcase.reporting.experiments import Scores, tabulate
 from fewcase.reporting.measure_tables import lay_out_measures, tabulate_measures
 from fewcase.reporting.text import (
     difference,

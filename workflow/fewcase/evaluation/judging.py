@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,13 +15,15 @@ from fewcase.evaluation.measures import (
     Thresholds,
     average_precision_of,
     ensemble_decisions,
+    measure_accuracy,
     measure_scores,
     missing_class,
     out_of_fold_decisions,
     without_interval,
 )
 from fewcase.evaluation.predictions import Encoded, ScoreTable, score_table
-from fewcase.evaluation.sets import LABEL, PART, WHOLE, ScoredSet
+from fewcase.evaluation.sets import LABEL, PART, VOTE, WHOLE, ScoredSet
+from fewcase.statistics.accuracy import called_classes
 from fewcase.statistics.intervals import (
     Estimate,
     estimate_auc,
@@ -29,13 +32,14 @@ from fewcase.statistics.intervals import (
     undefined,
 )
 from fewcase.statistics.metrics import FloatArray, average_precision
+from fewcase.study.words import MEASURES
 
 Found = Mapping[tuple[str, str], Estimate]
 """Estimates by statistic and class; the class is empty where it is not one of several."""
 
 
 def judge(
-    scored: ScoredSet, encoded: Encoded, thresholds: Thresholds, of_folds: Estimate
+    scored: ScoredSet, encoded: Encoded, thresholds: Thresholds, over_folds: Mapping[str, Estimate]
 ) -> list[dict[str, Any]]:
     """Return the rows of the summary about one set.
 
@@ -47,29 +51,59 @@ def judge(
         Whose rows it has.
     thresholds
         Of the arm; not used with more than two classes.
-    of_folds
-        Mean AUC over the runs' validation parts, for the set ``cv``.
+    over_folds
+        Of a set that folds divide, means over runs, see `means_over_folds`; else empty.
     """
     table = score_table(scored.rows, "run" if scored.held_out else "seed")
     found: dict[tuple[str, str], Estimate] = {}
-    if scored.name == "cv":
-        found["auc_mean", ""] = of_folds
+    if "auc_mean" in over_folds:
+        found["auc_mean", ""] = over_folds["auc_mean"]
     if scored.problem:
         found[_main_auc(scored), ""] = undefined(scored.problem)
         found["average_precision", ""] = undefined(scored.problem)
     elif encoded.classes == 2:
         found.update(((name, ""), value) for name, value in _rank_two(scored, table).items())
-        if scored.depth != LABEL:
+        if scored.depth in (WHOLE, PART):
             found.update(_decide_two(scored, table, thresholds))
         if scored.depth == WHOLE:
             found.update(_calibrate_two(scored, table, encoded.correction))
     else:
         found.update(_judge_several(scored, table, encoded))
+    if scored.depth in (WHOLE, VOTE):
+        for name, value in _accuracies(scored, table, encoded.classes, over_folds).items():
+            found.setdefault((name, ""), value)
+        if not over_folds and ("auc_mean", "") not in found:
+            for name, value in _mean_auc(table, encoded.classes).items():
+                found.setdefault(("auc_mean", name), value)
     runs = len(np.unique(scored.rows["run"]))
     return [
         _row(scored.name, statistic, class_name, value, table, runs)
         for (statistic, class_name), value in found.items()
     ]
+
+
+def _accuracies(
+    scored: ScoredSet, table: ScoreTable, classes: int, over_folds: Mapping[str, Estimate]
+) -> dict[str, Estimate]:
+    """Return accuracies of the scores that are measured, and their means over runs."""
+    about = table.labels, table.patients, classes
+    of_runs = table.class_scores(classes)
+    right = called_classes(_models(scored, of_runs)) == table.labels
+    found = measure_accuracy(right, *about)
+    # Where all runs judge the same examples, their mean is told of these and their patients.
+    means = over_folds or {
+        f"{name}_mean": value
+        for name, value in measure_accuracy(called_classes(of_runs) == table.labels, *about).items()
+    }
+    return found | {f"{name}_mean": means[f"{name}_mean"] for name in found}
+
+
+def _mean_auc(table: ScoreTable, classes: int) -> dict[str, Estimate]:
+    """Return the mean AUC of runs that all judge the same examples, by class."""
+    about = table.labels, table.patients
+    if classes == 2:
+        return {"": estimate_auc(table.scores(), *about)}
+    return multiclass.measure_auc(table.class_scores(classes), *about)
 
 
 def _main_auc(scored: ScoredSet) -> str:
@@ -93,22 +127,33 @@ def _row(
     }
 
 
-def mean_auc_over_folds(runs: pd.DataFrame) -> Estimate:
-    """Return the mean AUC of the validation parts, with the corrected resampled t interval.
+def means_over_folds(runs: pd.DataFrame) -> dict[str, Estimate]:
+    """Return the mean of each measure over validation parts, with corrected resampled t intervals.
 
     Parameters
     ----------
     runs
-        Columns seed, fold, set, n and auc; those of the runs themselves.
+        Columns seed, fold, set, n and `MEASURES`; those of the runs themselves.
+
+    Returns
+    -------
+    dict
+        ``auc_mean``, ``accuracy_mean`` and ``balanced_accuracy_mean``. Empty where a seed has one
+        fold only: all runs then judge the same examples, none of which any is trained on.
     """
     sizes: dict[str, dict[tuple[int, int], int]] = {"validation": {}, "inner": {}}
     for seed, fold, name, n in zip(*(runs[c] for c in ("seed", "fold", "set", "n")), strict=True):
         if name in sizes:
             sizes[name][seed, fold] = n
+    folds = Counter(seed for seed, _ in sizes["validation"])
+    if max(folds.values(), default=1) == 1:
+        return {}
+    validated = runs[runs["set"] == "validation"]
     ratio = ratio_to_training(sizes["validation"], sizes["inner"])
     if not np.isfinite(ratio):
-        return undefined("a seed has one fold only")
-    return mean_over_folds(runs.loc[runs["set"] == "validation", "auc"], ratio)
+        reason = undefined("a run has no examples to be trained on")
+        return dict.fromkeys((f"{name}_mean" for name in MEASURES), reason)
+    return {f"{name}_mean": mean_over_folds(validated[name], ratio) for name in MEASURES}
 
 
 def _models(scored: ScoredSet, values: FloatArray) -> FloatArray:
@@ -122,7 +167,7 @@ def _rank_two(scored: ScoredSet, table: ScoreTable) -> dict[str, Estimate]:
     found = {_main_auc(scored): estimate_auc(scores, *about)}
     if scored.held_out:
         found["auc_mean"] = estimate_auc(table.scores(), *about)
-    if scored.depth == LABEL:
+    if scored.depth in (LABEL, VOTE):
         found["average_precision"] = average_precision_of(scores, *about)
     elif scored.depth == PART:
         reason = missing_class(table.labels)
@@ -160,7 +205,7 @@ def _calibrate_two(scored: ScoredSet, table: ScoreTable, correction: str) -> Fou
 
 def _judge_several(scored: ScoredSet, table: ScoreTable, encoded: Encoded) -> Found:
     about = table.labels, table.patients
-    of_runs = multiclass.class_scores(table, encoded.classes)
+    of_runs = table.class_scores(encoded.classes)
     scores = _models(scored, of_runs)
     found: dict[tuple[str, str], Estimate] = {
         (_main_auc(scored), name): value
@@ -178,7 +223,7 @@ def _judge_several(scored: ScoredSet, table: ScoreTable, encoded: Encoded) -> Fo
     if scored.depth != LABEL:
         found |= multiclass.measure_decisions(scores, *about)
     if scored.depth == WHOLE:
-        corrected = _models(scored, multiclass.class_scores(table, encoded.classes, "probability"))
+        corrected = _models(scored, table.class_scores(encoded.classes, "probability"))
         calibration = multiclass.measure_calibration(corrected, *about)
         raw = (
             multiclass.measure_calibration(scores, *about)
@@ -217,17 +262,17 @@ def draw_curves(scored: ScoredSet, encoded: Encoded) -> pd.DataFrame:
 def _draw_several(
     scored: ScoredSet, table: ScoreTable, classes: int
 ) -> dict[tuple[str, str], curves.Curve]:
-    scores = _models(scored, multiclass.class_scores(table, classes))
+    scores = _models(scored, table.class_scores(classes))
     parts = {
         ("roc", str(number)): curves.roc_curve(scores[:, :, number], table.labels == number)
         for number in range(classes)
     }
     for column, name in [("probability", "reliability"), ("score", "reliability raw")]:
-        values = _models(scored, multiclass.class_scores(table, classes, column))
+        values = _models(scored, table.class_scores(classes, column))
         right = values.argmax(axis=2) == table.labels
         parts[name, ""] = curves.reliability_curve(values.max(axis=2), right, table.patients)
     # Whole units: of several seeds the mean score decides.
-    called = scores.mean(axis=0).argmax(axis=1)
+    called = called_classes(scores.mean(axis=0))
     counts = curves.confusion_counts(table.labels, called, classes)
     parts["confusion", ""] = curves.confusion_curve(counts)
     return parts

@@ -1,4 +1,4 @@
-"""What is measured of an arm with two classes: on one set, ranking, decisions and calibration."""
+"""What is measured of an arm on one set: accuracy, and of two classes all that is told of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fewcase.evaluation.predictions import Encoded, ScoreTable, score_table
+from fewcase.statistics.accuracy import estimate_accuracy, estimate_balanced_accuracy
 from fewcase.statistics.bootstrap import Statistic, bca
 from fewcase.statistics.calibration import (
     calibration_intercept,
@@ -42,6 +43,30 @@ def missing_class(labels: npt.NDArray[np.int64]) -> str:
     if positives == 0:
         return "no positives"
     return "no negatives" if positives == len(labels) else ""
+
+
+def measure_accuracy(
+    right: npt.NDArray[np.bool_],
+    labels: npt.NDArray[np.int64],
+    patients: npt.NDArray[np.int64],
+    classes: int,
+) -> Measures:
+    """Return accuracy and balanced accuracy, means over models of the same examples.
+
+    Parameters
+    ----------
+    right
+        Shape (s, n): whether each of s models calls the right class, see
+        `accuracy.called_classes`.
+    labels, patients
+        Shape (n,).
+    classes
+        How many there are.
+    """
+    return {
+        "accuracy": estimate_accuracy(right, patients),
+        "balanced_accuracy": estimate_balanced_accuracy(right, labels, patients, classes),
+    }
 
 
 def mean_bootstrapped(

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import numpy.typing as npt
 
 from fewcase.evaluation.measures import (
     average_precision_of,
+    measure_accuracy,
     missing_class,
     without_interval,
 )
-from fewcase.evaluation.predictions import ScoreTable
 from fewcase.runtime.ranking import roc_auc
+from fewcase.statistics.accuracy import (
+    absent_class,
+    called_classes,
+    estimate_from_influence,
+)
 from fewcase.statistics.bootstrap import bca
 from fewcase.statistics.calibration import estimate_brier, estimate_calibration_error
 from fewcase.statistics.intervals import (
     Estimate,
     estimate_auc,
-    logit_interval,
     score_interval,
     undefined,
     wilson,
@@ -30,11 +32,6 @@ ClassMeasures = dict[tuple[str, str], Estimate]
 """Estimates by statistic and class; an empty class stands for all of them together."""
 
 Labels = npt.NDArray[np.int64]
-
-
-def class_scores(table: ScoreTable, classes: int, column: str = "score") -> FloatArray:
-    """Return the scores of every class, (groups, units, classes)."""
-    return np.stack([table.scores(f"{column}_{number}") for number in range(classes)], axis=2)
 
 
 def mean_auc(scores: FloatArray, labels: Labels) -> float:
@@ -48,13 +45,6 @@ def mean_auc(scores: FloatArray, labels: Labels) -> float:
         Shape (n,), 0 to classes - 1.
     """
     return float(np.mean([roc_auc(row, labels == number) for number, row in enumerate(scores.T)]))
-
-
-def _absent(labels: Labels, classes: int) -> str:
-    missing = np.flatnonzero(np.bincount(labels, minlength=classes) == 0)
-    if missing.size:
-        return f"no examples of class {missing[0]}"
-    return ""
 
 
 def measure_auc(scores: FloatArray, labels: Labels, patients: Labels) -> dict[str, Estimate]:
@@ -83,7 +73,7 @@ def measure_auc(scores: FloatArray, labels: Labels, patients: Labels) -> dict[st
         str(number): estimate_auc(scores[:, :, number], labels == number, patients)
         for number in range(classes)
     }
-    if reason := _absent(labels, classes):
+    if reason := absent_class(labels, classes):
         return {"": undefined(reason), **found}
     influence = np.zeros(labels.size)
     for number in range(classes):
@@ -97,33 +87,7 @@ def measure_auc(scores: FloatArray, labels: Labels, patients: Labels) -> dict[st
     bounds = score_interval(float(np.mean(of_models)), rarest, labels.size - rarest)
     nan = float("nan")
     exact = Estimate(nan, nan, *bounds, "Newcombe score, smallest class")
-    return {"": _mean_over_classes(of_models, influence / classes, patients, exact), **found}
-
-
-def _mean_over_classes(
-    values: list[float], influence: FloatArray, patients: Labels, exact: Estimate
-) -> Estimate:
-    """Return the mean over models, with the logit interval of the influence of each unit on it.
-
-    The variance is the sum of squares over patients. It rests on few patients where a class is
-    rare, so quantiles are those of t, its degrees of freedom from the spread of these squares.
-    Where no patient has any influence, as where all is right or wrong, bounds are those of `exact`.
-
-    References
-    ----------
-    Pan and Wall, Statistics in Medicine 21, 1429-1441, 2002 (degrees of freedom).
-    """
-    value = float(np.clip(np.mean(values), 0, 1))
-    sd = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-    squares = np.bincount(np.unique(patients, return_inverse=True)[1], weights=influence) ** 2
-    variance = squares.size / max(1, squares.size - 1) * float(squares.sum())
-    if variance > 1e-20 and 1e-12 < value < 1 - 1e-12:
-        spread = float(((squares - squares.mean()) ** 2).sum())
-        freedom = 2 * float(squares.sum()) ** 2 / spread if spread > 0 else squares.size - 1
-        low, high = logit_interval(value, variance, freedom=min(freedom, squares.size - 1))
-        by_patient = " by patient" if squares.size < influence.size else ""
-        return Estimate(value, sd, low, high, f"sandwich{by_patient}, logit")
-    return Estimate(value, sd, exact.low, exact.high, exact.method)
+    return {"": estimate_from_influence(of_models, influence / classes, patients, exact), **found}
 
 
 def measure_decisions(scores: FloatArray, labels: Labels, patients: Labels) -> ClassMeasures:
@@ -142,13 +106,12 @@ def measure_decisions(scores: FloatArray, labels: Labels, patients: Labels) -> C
         accuracy, balanced_accuracy (mean over classes of their sensitivities), and for each class
         sensitivity and specificity.
     """
-    models, units, classes = scores.shape
-    called = scores.argmax(axis=2)
+    models, _, classes = scores.shape
+    called = called_classes(scores)
     truth, people = np.tile(labels, models), np.tile(patients, models)
     flat = called.ravel()
-    right = flat == truth
-    found: ClassMeasures = {("accuracy", ""): wilson(right, 1, people)}
-    influence = np.zeros(units)
+    accuracies = measure_accuracy(called == labels, labels, patients, classes)
+    found: ClassMeasures = {(name, ""): value for name, value in accuracies.items()}
     for number in range(classes):
         positive = truth == number
         sides = {"sensitivity": positive, "specificity": ~positive}
@@ -159,19 +122,6 @@ def measure_decisions(scores: FloatArray, labels: Labels, patients: Labels) -> C
                 if side.any()
                 else undefined(f"{'no' if name == 'sensitivity' else 'only'} examples of the class")
             )
-        of_class = labels == number
-        if of_class.any():
-            share = (called == number).mean(axis=0)[of_class]
-            influence[of_class] = (share - share.mean()) / (of_class.sum() * classes)
-    if reason := _absent(labels, classes):
-        found["balanced_accuracy", ""] = undefined(reason)
-        return found
-    recalls = [
-        float(np.mean([(row == labels)[labels == k].mean() for k in range(classes)]))
-        for row in called
-    ]
-    exact = dataclasses.replace(found["accuracy", ""], method="Wilson, of the accuracy")
-    found["balanced_accuracy", ""] = _mean_over_classes(recalls, influence, patients, exact)
     return found
 
 
@@ -184,7 +134,7 @@ def measure_ranking(scores: FloatArray, labels: Labels, patients: Labels) -> Cla
         )
         for number in range(classes)
     }
-    if reason := _absent(labels, classes):
+    if reason := absent_class(labels, classes):
         return {("average_precision", ""): undefined(reason), **found}
 
     def mean(columns: npt.NDArray, labels: npt.NDArray, weights: npt.NDArray) -> FloatArray:
@@ -212,7 +162,7 @@ def ranking_values(scores: FloatArray, labels: Labels) -> ClassMeasures:
             weighted_average_precision(model[:, number], positive, once)[0] for model in scores
         ]
         found["average_precision", str(number)] = without_interval(float(np.mean(values)))
-    if reason := _absent(labels, scores.shape[2]):
+    if reason := absent_class(labels, scores.shape[2]):
         return {("average_precision", ""): undefined(reason), **found}
     mean = float(np.mean([value.value for value in found.values()]))
     return {("average_precision", ""): without_interval(mean), **found}

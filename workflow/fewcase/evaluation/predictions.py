@@ -145,15 +145,21 @@ def _check_one_label_each(table: pd.DataFrame) -> None:
         )
 
 
-def expected_examples(splits: Sequence[Path]) -> dict[int, list[str]]:
-    """Return the examples that take part in cross-validation, by seed, from split files."""
+def expected_examples(splits: Sequence[Path], seeds: Iterable[int] = ()) -> dict[int, list[str]]:
+    """Return the examples that take part in cross-validation, by seed, from split files.
+
+    A single split that was drawn once for all `seeds` is that of each of them.
+    """
     expected = {}
-    for path in splits:
+    for path in dict.fromkeys(splits):
         seed = json.loads(table_metadata(path).get("fewcase", "{}")).get("seed")
         if seed is None:
             raise InputError(f"{path}: its metadata name no seed; make the split again.")
         table = read_table(path, columns=("example", "fold"))
         expected[int(seed)] = table.loc[table["fold"] >= 0, "example"].tolist()
+    if len(expected) == 1:
+        (examples,) = expected.values()
+        expected |= dict.fromkeys(seeds, examples)
     return expected
 
 
@@ -260,8 +266,10 @@ class Encoded:
     ----------
     rows
         One per row of the predictions, whose position is the index: role, kind, run, seed_number,
-        example, unit, patient and site as codes; seed, fold, inner, label; ``score_…`` as they
-        were stored and ``probability_…`` corrected for prevalence (see `read_prevalences`).
+        example, parent, unit, patient and site as codes; seed, fold, inner, label; ``score_…`` as
+        they were stored and ``probability_…`` corrected for prevalence (see `read_prevalences`).
+    unit
+        What a unit is: ``example``, ``parent`` or ``patient``.
     classes
         How many there are.
     sites
@@ -271,6 +279,7 @@ class Encoded:
     """
 
     rows: pd.DataFrame
+    unit: str
     classes: int
     sites: list[str]
     correction: str
@@ -304,7 +313,7 @@ def encode(
     if unit not in UNITS:
         raise InputError(f"unit: {unit!r} is not one of {list(UNITS)}.")
     classes = count_classes(predictions)
-    codes = {name: pd.factorize(predictions[name])[0] for name in {"example", "patient", unit}}
+    codes = {name: pd.factorize(predictions[name])[0] for name in ("example", "parent", "patient")}
     site, sites = pd.factorize(predictions["site"], sort=True)
     stored = predictions[score_columns(classes)].to_numpy(np.float64)
     if not np.isfinite(stored).all():
@@ -322,9 +331,8 @@ def encode(
             "run": by_run.ngroup().to_numpy(),
             "seed_number": names.groupby("seed").ngroup().to_numpy(),
             **{key: names[key].to_numpy(np.int64) for key in ("seed", "fold", "inner")},
-            "example": codes["example"],
+            **codes,
             "unit": codes[unit],
-            "patient": codes["patient"],
             "site": site,
             "label": predictions["label"].to_numpy(np.int64),
         }
@@ -333,7 +341,7 @@ def encode(
     for number, name in enumerate(score_columns(classes)):
         rows[name] = stored[:, number]
         rows[name.replace("score", "probability")] = probabilities[:, number]
-    return Encoded(rows, classes, list(sites), correction)
+    return Encoded(rows, unit, classes, list(sites), correction)
 
 
 def _code(names: pd.Series, known: Sequence[str]) -> npt.NDArray[np.int8]:
@@ -434,6 +442,11 @@ class ScoreTable:
     def shape(self) -> tuple[int, int]:
         """Groups and units."""
         return len(self.groups), len(self.labels)
+
+    def class_scores(self, classes: int, column: str = "score") -> FloatArray:
+        """Return scores of every class, or of two the second's, (groups, units, classes or 1)."""
+        names = [name.replace("score", column) for name in score_columns(classes)]
+        return np.stack([self.scores(name) for name in names], axis=2)
 
     def scores(self, column: str = "score_1") -> FloatArray:
         """Return the mean of a column over each unit's examples, (groups, units).

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fewcase.data.files import write_csv, write_table
-from fewcase.evaluation.judging import draw_curves, judge, mean_auc_over_folds
+from fewcase.evaluation.judging import draw_curves, judge, means_over_folds
 from fewcase.evaluation.measures import NO_THRESHOLDS, fix_thresholds
 from fewcase.evaluation.predictions import (
     KINDS,
@@ -22,8 +22,9 @@ from fewcase.evaluation.predictions import (
     score_columns,
     score_table,
 )
-from fewcase.evaluation.sets import WHOLE, ScoredSet, sets_of
+from fewcase.evaluation.sets import BY_PARENT, WHOLE, ScoredSet, rows_by_parent, sets_of
 from fewcase.runtime.ranking import roc_auc
+from fewcase.statistics.accuracy import balanced_accuracy, called_classes
 from fewcase.statistics.calibration import Prevalence
 from fewcase.statistics.metrics import average_precision
 
@@ -44,7 +45,10 @@ SUMMARY_COLUMNS = (
     "positives",
     "negatives",
 )
-RUN_COLUMNS = ("seed", "fold", "inner", "set", "n", "positives", "auc", "average_precision")
+RUN_COLUMNS = (
+    *("seed", "fold", "inner", "set", "n", "positives", "auc", "average_precision"),
+    *("accuracy", "balanced_accuracy"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +67,9 @@ class Scored:
         One row per set (``cv``, ``test``) and unit: set, unit, patient, site, test_set, label,
         score (on ``cv`` the mean over seeds of the out-of-fold score, on ``test`` that over runs),
         probability (the same, corrected for prevalence) and, for ``cv``, ``score_seed_S``. With
-        more than two classes ``score_0`` … and ``probability_0`` … in place of these.
+        more than two classes ``score_0`` … and ``probability_0`` … in place of these. Whether the
+        class that is called is the right one is in ``right_seed_S`` (``cv``) and ``right`` (the
+        share of the runs, ``test``).
     curves
         Columns `CURVE_COLUMNS`: ``roc``, ``reliability``, ``reliability raw``, ``decision``,
         ``decision all``, ``decision none`` and, with more than two classes, ``confusion``.
@@ -119,17 +125,21 @@ def score_arm(
     Scored
         Sets of the summary are ``cv``, ``test`` (all that is held out), ``external``,
         ``temporal``, parts of the first two (``cv-site:NAME``, ``cv-group:NAME=LEVEL``,
-        ``cv-label:TARGET`` and the same of ``test``). Statistics are
+        ``cv-label:TARGET`` and the same of ``test``) and, where parents have several examples of
+        one class, ``cv-by-parent`` and ``test-by-parent``, which average the scores of each
+        parent's examples. Statistics are
 
-        ``auc_mean``
-            Mean over runs with their standard deviation. On ``cv`` its interval is the corrected
-            resampled t; on a test set that of the mean of AUCs on the same patients.
+        ``auc_mean``, ``accuracy_mean``, ``balanced_accuracy_mean``
+            Means over runs with their standard deviation. On ``cv`` the interval is the corrected
+            resampled t; on a test set, and where a seed has one fold only, that of the mean of
+            runs on the same patients.
         ``auc_pooled``
             AUC over the folds of a seed together, mean over seeds.
         ``auc_ensemble``
             AUC of the mean score over all runs (test sets).
-        ``average_precision`` and those of `measures.measure_scores`
-            As ``auc_pooled`` and ``auc_ensemble``.
+        ``average_precision``, ``accuracy``, ``balanced_accuracy``, those of `measure_scores`
+            As ``auc_pooled`` and ``auc_ensemble``. The class with the highest score is called;
+            of two, the second at a score of 0.5 or more.
         ``sensitivity``, ``specificity``, ``threshold``
             See `measures.Thresholds`.
 
@@ -147,7 +157,8 @@ def score_arm(
     predictions = predictions.reset_index(drop=True)
     encoded = encode(predictions, unit, prevalences)
     runs = _score_runs(encoded)
-    over_folds = mean_auc_over_folds(runs)
+    over_folds = {"cv": means_over_folds(runs)}
+    over_folds[f"cv{BY_PARENT}"] = means_over_folds(_runs_by_parent(encoded))
     thresholds = fix_thresholds(encoded) if encoded.classes == 2 else NO_THRESHOLDS
     rows: list[dict[str, Any]] = []
     curves, units = [], []
@@ -155,7 +166,7 @@ def score_arm(
         if scored.depth == WHOLE and _is_whole_test(scored, encoded):
             rows += [row | {"set": scored.name} for row in rows if row["set"] == "test"]
             continue
-        rows += judge(scored, encoded, thresholds, over_folds)
+        rows += judge(scored, encoded, thresholds, over_folds.get(scored.name, {}))
         if scored.name in ("cv", "test"):
             curves.append(draw_curves(scored, encoded))
             units.append(_units(scored, encoded, predictions, unit))
@@ -190,20 +201,31 @@ def _score_runs(encoded: Encoded) -> pd.DataFrame:
     return pd.concat(runs, ignore_index=True)
 
 
+def _runs_by_parent(encoded: Encoded) -> pd.DataFrame:
+    """Return the validation scores of each run, parents in place of their examples."""
+    parts = []
+    for role in ("inner", "validation"):
+        rows = rows_by_parent(encoded, encoded.of_role(role))
+        if rows is not None:
+            parts.append(_runs_of(role, rows, encoded.classes))
+    return pd.concat(parts) if parts else pd.DataFrame(columns=list(RUN_COLUMNS))
+
+
 def _runs_of(name: str, rows: pd.DataFrame, classes: int) -> pd.DataFrame:
     """Return the scores of each run on one set, columns `RUN_COLUMNS`."""
     table = score_table(rows, "run")
-    of_classes = np.stack([table.scores(column) for column in score_columns(classes)], axis=2)
     found = []
-    for (seed, fold, inner), scores in zip(table.groups, of_classes, strict=True):
+    for (seed, fold, inner), scores in zip(table.groups, table.class_scores(classes), strict=True):
         there = ~np.isnan(scores[:, 0])
         known, labels = scores[there], table.labels[there]
         tested = range(1, 2) if classes == 2 else range(classes)
         columns = list(zip(known.T, (labels == number for number in tested), strict=True))
         auc = float(np.mean([roc_auc(*column) for column in columns]))
         precision = float(np.mean([average_precision(*column) for column in columns]))
-        positives = int((labels > 0).sum())
-        found.append((seed, fold, inner, name, len(labels), positives, auc, precision))
+        right = called_classes(known) == labels
+        accuracies = float(right.mean()), balanced_accuracy(right, labels, classes)
+        counts = len(labels), int((labels > 0).sum())
+        found.append((seed, fold, inner, name, *counts, auc, precision, *accuracies))
     return pd.DataFrame(found, columns=list(RUN_COLUMNS))
 
 
@@ -229,6 +251,12 @@ def _units(
         if encoded.classes == 2 and not scored.held_out:
             for (seed,), of_seed in zip(table.groups, scores, strict=True):
                 found[f"score_seed_{seed}"] = of_seed
+    right = called_classes(table.class_scores(encoded.classes)) == table.labels
+    if scored.held_out:
+        found["right"] = right.mean(axis=0)
+    else:
+        for (seed,), of_seed in zip(table.groups, right, strict=True):
+            found[f"right_seed_{seed}"] = of_seed.astype(np.float32)
     return found
 
 

@@ -11,8 +11,12 @@ import pandas as pd
 from fewcase.evaluation.predictions import KINDS, Encoded
 from fewcase.evaluation.subgroups import join_levels, relabel
 
-WHOLE, PART, LABEL = "whole", "part", "label"
-"""How much is told of a set: everything, discrimination and decisions, or discrimination alone."""
+WHOLE, VOTE, PART, LABEL = "whole", "vote", "part", "label"
+"""How much is told of a set: everything; discrimination and accuracy; discrimination and decisions;
+or discrimination alone."""
+
+BY_PARENT = "-by-parent"
+"""How the names of sets end whose units are the parents of examples."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,14 +26,14 @@ class ScoredSet:
     Attributes
     ----------
     name
-        ``cv``, ``test``, ``external``, ``temporal``, or a part of the first two such as
-        ``cv-site:NAME``.
+        ``cv``, ``test``, ``external``, ``temporal``, or one made of the first two such as
+        ``cv-by-parent`` or ``cv-site:NAME``.
     rows
         Validation rows of all runs, or test rows of all runs.
     held_out
         Whether they are test rows.
     depth
-        `WHOLE`, `PART` or `LABEL`.
+        `WHOLE`, `VOTE`, `PART` or `LABEL`.
     problem
         Empty, or why nothing can be told of it.
     """
@@ -75,6 +79,8 @@ def sets_of(
         yield ScoredSet(base, rows, held_out, WHOLE)
         if held_out:
             yield from _kinds(rows)
+        if (votes := rows_by_parent(encoded, rows)) is not None:
+            yield ScoredSet(f"{base}{BY_PARENT}", votes, held_out, VOTE)
         for code, site in enumerate(encoded.sites):
             if len(part := rows[rows["site"] == code]):
                 yield ScoredSet(f"{base}-site:{site}", part, held_out, PART)
@@ -88,6 +94,25 @@ def sets_of(
             part = relabel(rows, examples, others)
             problem = _problem(part, encoded.classes, target)
             yield ScoredSet(f"{base}-label:{target}", part, held_out, LABEL, problem)
+
+
+def rows_by_parent(encoded: Encoded, rows: pd.DataFrame) -> pd.DataFrame | None:
+    """Return rows whose units are the parents of their examples, whose scores are then averaged.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        None where examples are not the units, where no parent has several of them, or where one
+        has examples of several classes, as a slide whose tiles show different tissues.
+    """
+    if encoded.unit != "example":
+        return None
+    parents = rows.groupby("parent")
+    labels = parents["label"]
+    several = (parents["example"].max() > parents["example"].min()).any()
+    if not several or (labels.max() > labels.min()).any():
+        return None
+    return rows.assign(unit=rows["parent"])
 
 
 def _kinds(rows: pd.DataFrame) -> Iterator[ScoredSet]:

@@ -92,7 +92,7 @@ def fit_logistic(
     if len(present) < 2:
         raise InputError(
             f"The training part has the one class {labels[:1].tolist()}: nothing can be learnt. "
-            "Lower the number of folds or take more recordings."
+            "Lower the number of folds or take more records."
         )
     arguments = {"class_weight": CLASS_WEIGHT, "max_iter": 1000, "random_state": seed, **options}
     if features.shape[1] == 0:

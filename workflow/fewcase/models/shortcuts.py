@@ -16,8 +16,13 @@ from fewcase.study.words import METADATA_COLUMNS
 
 Float64 = npt.NDArray[np.float64]
 
-FILE_COLUMNS = ("file_type", "file_bytes", "width", "height", "sampling_hz", "samples")
+FILE_COLUMNS = (
+    *("file_type", "file_bytes", "width", "height", "channels", "sampling_hz", "samples"),
+)
 SIGNAL_COLUMNS = ("missing", "longest_gap_s", "uc_missing")
+NEVER_METADATA = ("part",)
+"""Columns by which those who made a data set divided it, which no patient has."""
+
 FOUR_FEATURES = ("baseline_min", "baseline_max", "acceleration_area", "deceleration_area")
 
 LEVELS = 50
@@ -79,8 +84,8 @@ def gather_columns(
     Raises
     ------
     InputError
-        For any other metadata column that no record has, or an example that a table lacks or has
-        twice.
+        For any other metadata column that no record has, one of `NEVER_METADATA`, or an example
+        that a table lacks or has twice.
     """
     found = {}
     for name in names:
@@ -112,6 +117,11 @@ def _columns_of(
         if "date" in records:
             records["year"] = pd.to_datetime(records["date"]).dt.year
         for column in metadata:
+            if column in NEVER_METADATA:
+                raise InputError(
+                    f"metadata: {column!r} tells how the data were divided and nothing of a "
+                    "person; name columns such as site or year."
+                )
             if column not in records and column not in METADATA_COLUMNS:
                 hint = nearest(column, records.columns)
                 raise InputError(f"metadata: no record has a column {column!r}.{hint}")

@@ -9,13 +9,8 @@ import numpy as np
 import pandas as pd
 
 from fewcase.reporting.evidence import Evidence, Key, on_common
-from fewcase.statistics.comparisons import (
-    Difference,
-    compare_aucs,
-    compare_paired_pooled,
-    difference_unpaired,
-    no_difference,
-)
+from fewcase.reporting.headline import HEADLINES
+from fewcase.statistics.comparisons import Difference, difference_unpaired, no_difference
 
 NAN = float("nan")
 METHODS = ("difference", "pooled", "test")
@@ -69,12 +64,13 @@ def audit(keys: Sequence[Key], evidence: Evidence) -> pd.DataFrame:
     -------
     pandas.DataFrame
         A row for each key, filled for those with a partner: ``audit_partner`` (its split), and
-        value, low, high and method of image-level less patient-level AUC: ``audit_difference`` of
-        the means over runs (corrected resampled t, the sides taken as independent),
-        ``audit_pooled`` of the out-of-fold scores of the same units, mean over seeds, and
-        ``audit_test`` of the scores of the same test units. What is held out, or dropped as a copy,
-        may differ between the two kinds of folds: of these two, ``_common`` is how many units were
-        scored on both sides, and are compared, ``_image`` and ``_patient`` how many on each.
+        value, low, high and method of image-level less patient-level AUC, or whatever measure the
+        evidence is of: ``audit_difference`` of the means over runs (corrected resampled t, the
+        sides taken as independent), ``audit_pooled`` of the out-of-fold scores of the same units,
+        mean over seeds, and ``audit_test`` of the scores of the same test units. What is held out,
+        or dropped as a copy, may differ between the two kinds of folds: of these two, ``_common``
+        is how many units were scored on both sides, and are compared, ``_image`` and ``_patient``
+        how many on each.
     """
     pairs = partners(keys)
     return pd.DataFrame([_row(key, pairs, evidence) for key in keys])
@@ -122,8 +118,9 @@ def _on_units(
         return no_difference("no unit was scored on both sides"), sizes
     if not np.array_equal(one.labels, two.labels):
         return no_difference("units have other labels on the other side"), sizes
-    patients = evidence.patients(honest, name)[places]
+    about = two.labels, evidence.patients(honest, name)[places], two.classes
+    headline = HEADLINES[evidence.measure]
     if name == "cv":
-        return compare_paired_pooled(one.scores, two.scores, two.labels, patients), sizes
-    both = [two.scores[0], one.scores[0]]
-    return compare_aucs(both, two.labels, patients, 0)[1], sizes
+        return headline.compare_pooled(one.scores, two.scores, *about), sizes
+    both = np.stack([two.scores[0], one.scores[0]])
+    return headline.compare(both, *about)[1], sizes

@@ -10,8 +10,8 @@ import pandas as pd
 
 from fewcase.reporting.audit import UNITS, is_by_image
 from fewcase.reporting.display import Cell, DisplayTable, Row
-from fewcase.reporting.experiments import Experiment
-from fewcase.reporting.tables import (
+from fewcase.reporting.experiment_plan import Experiment
+from fewcase.reporting.table_parts import (
     DAGGER,
     level_title,
     machine_note,
@@ -20,6 +20,7 @@ from fewcase.reporting.tables import (
     notes_of_shortcuts,
     titled,
     warnings_of,
+    with_names,
 )
 from fewcase.reporting.text import (
     count,
@@ -30,13 +31,13 @@ from fewcase.reporting.text import (
 
 READING_OF_AUDIT = (
     "How to read: each row is one recipe, trained on the same study under two kinds of folds; "
-    "image-level folds let examples of one patient into training and validation at once, so an "
-    "AUC that is higher under them is no skill that a new patient would meet."
+    "image-level folds let examples of one patient into training and validation at once, so {what} "
+    "that is higher under them is no skill that a new patient would meet."
 )
 
 
 SCHEME_SIDES = ("patient", "image")
-SCHEME_NUMBERS = ("cv_mean", "cv_low", "cv_high", "test_auc", "test_low", "test_high")
+VALIDATED, TESTED = ("cv_mean", "cv_low", "cv_high"), ("test_low", "test_high")
 AUDIT_NUMBERS = tuple(
     f"audit_{name}{end}"
     for name in ("difference", "pooled", "test")
@@ -55,10 +56,12 @@ def comparison_of_schemes(experiment: Experiment, table: pd.DataFrame) -> pd.Dat
     pandas.DataFrame
         Columns recipe (empty where there is one only), of patient-level folds beats_shortcut and
         patient_leaky (yes where even these leak), with the prefixes ``patient_`` and ``image_``
-        those of `SCHEME_NUMBERS`, those of `AUDIT_NUMBERS` with their methods, and `AUDIT_SIZES`.
-        What a recipe lacks is NaN or empty.
+        mean, value on the test set and their intervals, those of `AUDIT_NUMBERS` with their
+        methods, and `AUDIT_SIZES`. What a recipe lacks is NaN or empty.
     """
     names = [name for name in experiment.factors if name != "scheme"]
+    numbers = (*VALIDATED, f"test_{experiment.value_column}", *TESTED)
+    table = with_names(experiment, table)
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for row in table.to_dict("records"):
         by_image = is_by_image(row["split"])
@@ -69,17 +72,17 @@ def comparison_of_schemes(experiment: Experiment, table: pd.DataFrame) -> pd.Dat
             key, {"recipe": " · ".join(levels) or _short_name(row["arm"], table)}
         )
         side = SCHEME_SIDES[by_image]
-        told |= {f"{side}_{name}": row[name] for name in SCHEME_NUMBERS}
+        told |= {f"{side}_{name}": row[name] for name in numbers}
         if by_image:
             told |= {str(name): row[name] for name in row if str(name).startswith("audit_")}
         else:
             told["patient_leaky"] = row["leaky"]
             told |= {name: row[name] for name in ("beats_shortcut", "cv_examples", "cv_patients")}
     methods = [f"audit_{name}_method" for name in ("difference", "pooled", "test")]
-    numbers = [f"{side}_{name}" for side in SCHEME_SIDES for name in SCHEME_NUMBERS]
-    numbers += [*AUDIT_NUMBERS, *AUDIT_SIZES, "cv_examples", "cv_patients"]
+    of_sides = [f"{side}_{name}" for side in SCHEME_SIDES for name in numbers]
+    of_sides += [*AUDIT_NUMBERS, *AUDIT_SIZES, "cv_examples", "cv_patients"]
     words = ["recipe", "beats_shortcut", "patient_leaky", *methods]
-    found = pd.DataFrame(list(rows.values())).reindex(columns=[*words, *numbers])
+    found = pd.DataFrame(list(rows.values())).reindex(columns=[*words, *of_sides])
     return found.fillna(dict.fromkeys(words, ""))
 
 
@@ -94,7 +97,9 @@ def lay_out_audit(experiment: Experiment, table: pd.DataFrame) -> DisplayTable:
     """Lay out an audit (see `experiments.tabulate`), one row per recipe."""
     found = comparison_of_schemes(experiment, table)
     several = len(found) > 1
-    has_test = bool(found[["patient_test_auc", "image_test_auc"]].notna().any(axis=None))
+    headline, tested = experiment.headline, f"test_{experiment.value_column}"
+    sides = [f"{side}_{tested}" for side in SCHEME_SIDES]
+    has_test = bool(found[sides].notna().any(axis=None))
 
     def numbers(row: Mapping[Any, Any], side: str, value: str) -> str:
         stem = value.partition("_")[0]
@@ -118,48 +123,52 @@ def lay_out_audit(experiment: Experiment, table: pd.DataFrame) -> DisplayTable:
         ]
         if has_test:
             cells += [
-                Cell(numbers(row, "patient", "test_auc") + leaky, leaky=leaks),
-                Cell(numbers(row, "image", "test_auc"), leaky=True),
+                Cell(numbers(row, "patient", tested) + leaky, leaky=leaks),
+                Cell(numbers(row, "image", tested), leaky=True),
                 Cell(apart(row, "test")),
             ]
         rows.append(Row(tuple(cells)))
     columns = [
         *(["Arm"] if several else []),
-        "Patient-level CV AUC [95\u00a0%]",
-        "Image-level CV AUC (leaky) [95\u00a0%]",
+        f"Patient-level CV {headline.words} [95\u00a0%]",
+        f"Image-level CV {headline.words} (leaky) [95\u00a0%]",
         "Difference over runs [95\u00a0%]",
         "Difference, same examples [95\u00a0%]",
     ]
     if has_test:
         columns += [
-            "Patient-level test AUC [95\u00a0%]",
-            "Image-level test AUC (leaky) [95\u00a0%]",
+            f"Patient-level test {headline.words} [95\u00a0%]",
+            f"Image-level test {headline.words} (leaky) [95\u00a0%]",
             "Test difference [95\u00a0%]",
         ]
     honest = table[~table["split"].map(is_by_image)]
-    notes = [*_notes_of_audit(found, has_test), *notes_of_shortcuts(honest)]
+    notes = [*_notes_of_audit(experiment, found, has_test)]
+    notes += notes_of_shortcuts(experiment, honest)
     # What a test set could show of the two kinds of folds says nothing about arms.
-    notes += notes_of_power(honest.assign(test_detectable=float("nan")))
+    if headline.is_auc:
+        notes += notes_of_power(experiment, honest.assign(test_detectable=float("nan")))
     notes += [*machine_note(table), *warnings_of(experiment)]
     return DisplayTable(
         titled(experiment),
         tuple(columns),
         tuple(rows),
-        READING_OF_AUDIT,
+        READING_OF_AUDIT.format(what="an AUC" if headline.is_auc else headline.words),
         tuple(notes),
         words=int(several),
         leaky=experiment.leaky == "all",
     )
 
 
-def _notes_of_audit(found: pd.DataFrame, has_test: bool) -> list[str]:
+def _notes_of_audit(experiment: Experiment, found: pd.DataFrame, has_test: bool) -> list[str]:
+    headline = experiment.headline
     notes = [
-        *_verdicts(found),
+        *_verdicts(found, headline.words),
         "Difference: image-level less patient-level. Over runs: of the means of cross-validation, "
         "corrected resampled t with the two sides taken as independent; same examples: of the "
-        "AUC of out-of-fold scores, mean over seeds, by "
+        f"{headline.words} of out-of-fold scores, mean over seeds, by "
         f"{methods(found, 'audit_pooled')}.",
-        *_notes_of_common(found),
+        *([headline.note] if headline.note else []),
+        *_notes_of_common(found, headline.words),
     ]
     if has_test:
         notes.append(
@@ -171,7 +180,7 @@ def _notes_of_audit(found: pd.DataFrame, has_test: bool) -> list[str]:
     return notes
 
 
-def _notes_of_common(found: pd.DataFrame) -> list[str]:
+def _notes_of_common(found: pd.DataFrame, words: str) -> list[str]:
     """Return on how many examples sides are compared, if not on all, and why some are not."""
     titles = {
         "difference": "over runs",
@@ -194,7 +203,8 @@ def _notes_of_common(found: pd.DataFrame) -> list[str]:
                     f"{'CV' if name == 'pooled' else 'Test'}: the two kinds of folds were not "
                     f"scored on the same units; compared are the {count(common)} that are among "
                     f"both the {count(image)} of image-level and the {count(patient)} of "
-                    "patient-level folds, while the AUC of each kind of folds is of all its own."
+                    f"patient-level folds, while the {words} of each kind of folds is of all its "
+                    "own."
                 ] = None
     return list(notes)
 
@@ -207,10 +217,10 @@ def _is_no_set(row: Mapping[Any, Any], name: str) -> bool:
 
 # What the differences show, by their verdict and by how many of them have an interval.
 VERDICTS = {
-    ("higher", 2): "higher under image-level folds, by either interval: that much of the AUC rests "
-    "on patients seen in training",
+    ("higher", 2): "higher under image-level folds, by either interval: that much of the {words} "
+    "rests on patients seen in training",
     ("higher", 1): "higher under image-level folds, by the only interval there is: that much of "
-    "the AUC rests on patients seen in training",
+    "the {words} rests on patients seen in training",
     ("opposite", 2): "the two intervals contradict each other, one above 0 and one below: not "
     "settled",
     ("unsettled", 2): "one of the two intervals leaves out 0 and the other does not: not settled",
@@ -218,15 +228,15 @@ VERDICTS = {
     "nothing leaks",
     ("none", 1): "no difference shown, as the only interval there is has 0 within: that does not "
     "prove that nothing leaks",
-    ("lower", 2): "lower under image-level folds, by either interval: a leak would raise the AUC, "
-    "so none is seen here",
+    ("lower", 2): "lower under image-level folds, by either interval: a leak would raise the "
+    "{words}, so none is seen here",
     ("lower", 1): "lower under image-level folds, by the only interval there is: a leak would "
-    "raise the AUC, so none is seen here",
+    "raise the {words}, so none is seen here",
     ("unknown", 0): "no interval of the difference",
 }
 
 
-def _verdicts(found: pd.DataFrame) -> list[str]:
+def _verdicts(found: pd.DataFrame, words: str) -> list[str]:
     """Return what the differences show, recipes of one verdict in one sentence."""
     recipes: dict[tuple[str, int], list[str]] = {}
     for row in found.to_dict("records"):
@@ -236,7 +246,7 @@ def _verdicts(found: pd.DataFrame) -> list[str]:
         if named := recipes.get(verdict):
             alone = "All recipes" if len(found) > 1 else "Found"
             who = alone if len(named) == len(found) else ", ".join(named)
-            notes.append(f"{who}: {sentence}.")
+            notes.append(f"{who}: {sentence.format(words=words)}.")
     return notes
 
 

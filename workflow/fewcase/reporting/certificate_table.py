@@ -10,15 +10,16 @@ from typing import Any
 from fewcase.data.files import read_json
 from fewcase.reporting.display import (
     COPIES_NOTE,
-    LEAKY_NOTE,
-    UNKNOWN_NOTE,
     Cell,
     DisplayTable,
     Row,
+    leaky_note,
+    unknown_note,
     warnings_below,
 )
 from fewcase.reporting.text import count, plain
 from fewcase.study.errors import InputError
+from fewcase.study.words import NOUNS
 
 CLEAN, LEAKY, UNKNOWN, DISJOINT, NONE = "clean", "leaky", "unknown", "disjoint", "not applicable"
 COPIES = ("exact duplicates", "near duplicates")
@@ -94,17 +95,23 @@ def status_of(of_split: Sequence[Mapping[str, Any]]) -> str:
 def standing_of(of_split: Sequence[Mapping[str, Any]]) -> Standing:
     """Return what the certificates of all seeds of a split come to."""
     leaky = status_of(of_split) == LEAKY
+    unit = _unit(of_split)
     notes = []
     if leaky:
-        notes.append(LEAKY_NOTE if of_split[0]["scheme"] == "image" else COPIES_NOTE)
+        notes.append(leaky_note(unit) if of_split[0]["scheme"] == "image" else COPIES_NOTE)
     unknown = _unknown(of_split)
     if "patients" in unknown:
-        notes.append(UNKNOWN_NOTE)
+        notes.append(unknown_note(unit))
     if others := [plain(name) for name in unknown if name != "patients"]:
         notes.append(
             f"Unknown: {', '.join(others)} were not looked for, so some may be on both sides."
         )
     return Standing(leaky, tuple(notes))
+
+
+def _unit(of_split: Sequence[Mapping[str, Any]]) -> str:
+    """Return the unit of the split's cohort; certificates of recordings do not name it."""
+    return str(of_split[0].get("unit", "window"))
 
 
 def _unknown(of_split: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -143,7 +150,9 @@ def verdicts(certificates: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Ve
     if clean:
         number = f"{clean} of {total}" if clean < total else f"{total}"
         splits = "split" if total == 1 else "splits"
-        text = f"{number} {splits} certified: no patient, recording or copy on two sides."
+        of_clean = (_unit(certificates[split]) for split in by_status[CLEAN])
+        records = ", ".join(dict.fromkeys(NOUNS[unit].record for unit in of_clean))
+        text = f"{number} {splits} certified: no patient, {records} or copy on two sides."
         said.append(Verdict(text, False))
     for split in by_status[LEAKY]:
         said.append(Verdict(_leak(split, certificates[split]), True))
@@ -224,7 +233,7 @@ def lay_out_certificates(
     certificates
         As from `read_certificates`.
     simulated
-        Whether the recordings are, which the titles then say.
+        Whether the records are, which the titles then say.
     """
     if not certificates:
         return []
@@ -292,6 +301,8 @@ def _notes(certificates: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]
 def _lay_out_parts(
     certificates: Mapping[str, Sequence[Mapping[str, Any]]], word: str
 ) -> DisplayTable:
+    given = any("internal" in of_split[0]["sites"].values() for of_split in certificates.values())
+    tests = ("temporal", "external", *(["internal"] if given else []))
     rows = []
     for split, of_split in certificates.items():
         leaky = status_of(of_split) == LEAKY
@@ -301,9 +312,15 @@ def _lay_out_parts(
             for fold in range(len(certificate["folds"])):
                 for name, part in _parts(certificate, fold):
                     sizes[name].append(part)
+        # A site with an internal test is trained on as well.
+        also = {"training": ("training", "internal")}
         kinds = {
-            kind: [plain(site) or "no site" for site, of in one["sites"].items() if of == kind]
-            for kind in ("training", "temporal", "external")
+            kind: [
+                plain(site) or "no site"
+                for site, of in one["sites"].items()
+                if of in also.get(kind, (kind,))
+            ]
+            for kind in ("training", *tests)
         }
         left = {str(k): v for k, v in one.get("excluded", {}).items()}
         cells = [
@@ -314,17 +331,19 @@ def _lay_out_parts(
             Cell(", ".join(f"{count(v['examples'])} {plain(k)}" for k, v in left.items()) or "–"),
         ]
         rows.append(Row(tuple(cells), leaky))
-    notes = (
-        "Temporal: a test site whose other period is trained on; external: one never seen in "
-        "training.",
+    note = "Temporal: a test site whose other period is trained on; external: one never seen in "
+    note += "training"
+    if given:
+        note += "; internal: one of which the data give another part for training"
+    words = (
+        "Split",
+        "Seeds × folds",
+        "Sites trained on",
+        *(f"{t.capitalize()} test" for t in tests),
     )
-    columns = (
-        *("Split", "Seeds × folds", "Sites trained on", "Temporal test", "External test"),
-        *PARTS.values(),
-        "Left out",
-    )
+    columns = (*words, *PARTS.values(), "Left out")
     title = f"Parts of the splits{word}"
-    return DisplayTable(title, columns, tuple(rows), READING_OF_PARTS, notes, 5)
+    return DisplayTable(title, columns, tuple(rows), READING_OF_PARTS, (f"{note}.",), len(words))
 
 
 def _span(parts: Sequence[Mapping[str, Any]]) -> str:

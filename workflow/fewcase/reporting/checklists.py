@@ -10,11 +10,13 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from fewcase.reporting.checklist_answers import ANSWERS, Answer, RunFiles
-from fewcase.reporting.display import SIMULATED_NOTE, Cell, DisplayTable, Row
+from fewcase.reporting.checklist_answers import ANSWERS
+from fewcase.reporting.display import Cell, DisplayTable, Row, simulated_note
+from fewcase.reporting.run_files import Answer, RunFiles
 from fewcase.reporting.text import plain
 from fewcase.study.errors import InputError
 from fewcase.study.fields import nearest, read_section, setting
+from fewcase.study.words import NOUNS
 from fewcase.study.yaml_file import check_keys_stand_once
 
 CHECKLIST_COLUMNS = ["item", "section", "topic", "asks", "answer", "source", "authors", "state"]
@@ -50,8 +52,13 @@ class Checklist:
     items: tuple[Item, ...] = setting(help="Its items in order.")
 
 
-def read_checklist(path: Path) -> Checklist:
-    """Read a checklist.
+ACQUIRED = {"window": "images or signals"}
+LEVELS = {"window": "recording, image", "image": "image", "tile": "image, tile"}
+"""What a checklist calls what was acquired, and the levels below the patient, by unit."""
+
+
+def read_checklist(path: Path, unit: str = "window") -> Checklist:
+    """Read a checklist, in the words of cohorts of a unit.
 
     Raises
     ------
@@ -60,7 +67,12 @@ def read_checklist(path: Path) -> Checklist:
         none that a run has.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        records = NOUNS[unit].records
+        words = {"records": records, "acquired": ACQUIRED.get(unit, records)}
+        for word, said in {**words, "levels": f"patient, {LEVELS[unit]}"}.items():
+            text = text.replace(f"{{{word}}}", said)
+        values = yaml.safe_load(text)
     except OSError as error:
         raise InputError(f"{path}: no readable file ({error.strerror}).") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -128,7 +140,12 @@ def _pointer(path: Path, root: Path) -> str:
 
 
 def lay_out_checklist(
-    checklist: Checklist, table: pd.DataFrame, *, simulated: bool, warnings: Sequence[str] = ()
+    checklist: Checklist,
+    table: pd.DataFrame,
+    *,
+    simulated: bool,
+    warnings: Sequence[str] = (),
+    unit: str = "window",
 ) -> DisplayTable:
     """Lay out a filled checklist (see `fill`) for reading."""
     rows: list[Row] = []
@@ -153,7 +170,7 @@ def lay_out_checklist(
         f"Source: {plain(checklist.citation)}. Numbers are the checklist's, the wording is ours; "
         "the checklist itself has the last word.",
         *warnings,
-        *([SIMULATED_NOTE] if simulated else []),
+        *([simulated_note(unit)] if simulated else []),
     ]
     word = " (simulated)" if simulated else ""
     columns = ("Item", "Topic", "Asks for", "Answer of this run", "File")

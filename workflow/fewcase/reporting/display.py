@@ -11,21 +11,43 @@ from typing import Any
 from fewcase.data.files import atomic_path, read_json, write_json
 from fewcase.reporting.text import for_latex, for_markdown, plain
 from fewcase.study.errors import InputError
+from fewcase.study.words import NOUNS
 
-LEAKY_NOTE = (
-    "Leaky: folds were drawn by image (scheme: image), so recordings of one patient may be in "
-    "training and validation at once. Such numbers are too good and say nothing about new patients."
-)
 COPIES_NOTE = (
     "Leaky: copies were left where they fell (duplicates: ignore), so the same content is in "
     "training and in validation or test. Such numbers are too good and say nothing about new "
     "patients."
 )
-UNKNOWN_NOTE = (
-    "Unknown: patients are not known; each recording counts as a patient of its own, so one person "
-    "may be on both sides."
+
+
+def simulated_note(unit: str) -> str:
+    """Return what stands below a table of simulated records; `unit` is that of their cohort."""
+    records = NOUNS[unit].records
+    return f"All {records} are simulated: the numbers are no evidence about patients."
+
+
+def leaky_note(unit: str) -> str:
+    """Return what stands below a table of folds that were drawn without regard to patients."""
+    return (
+        f"Leaky: folds were drawn by image (scheme: image), so {NOUNS[unit].records} of one "
+        "patient may be in training and validation at once. Such numbers are too good and say "
+        "nothing about new patients."
+    )
+
+
+def unknown_note(unit: str) -> str:
+    """Return what stands below a table of records whose patients nobody knows."""
+    return (
+        f"Unknown: patients are not known; each {NOUNS[unit].record} counts as a patient of its "
+        "own, so one person may be on both sides."
+    )
+
+
+SIMULATED_NOTE, LEAKY_NOTE, UNKNOWN_NOTE = (
+    note("window") for note in (simulated_note, leaky_note, unknown_note)
 )
-SIMULATED_NOTE = "All recordings are simulated: the numbers are no evidence about patients."
+"""The same of recordings."""
+
 RED_NOTES = ("Leaky", "Unknown")
 """How notes begin that are shown in red."""
 
@@ -85,10 +107,14 @@ class DisplayTable:
 
 @dataclasses.dataclass(frozen=True)
 class Display:
-    """All tables of a stage, and how to read its figure; empty where it has none."""
+    """All tables of a stage, and how to read its figure; empty where it has none.
+
+    `title` heads a figure without tables, whose titles would.
+    """
 
     tables: tuple[DisplayTable, ...]
     caption: str = ""
+    title: str = ""
 
 
 def write_tables(
@@ -109,16 +135,20 @@ def write_tables(
     write_display(display, tables, caption)
 
 
-def warnings_below(simulated: bool, splits: Iterable[tuple[str, bool, Sequence[str]]]) -> list[str]:
+def warnings_below(
+    simulated: bool, splits: Iterable[tuple[str, bool, Sequence[str]]], unit: str = "window"
+) -> list[str]:
     """Return what must be said below every table with the numbers of some splits.
 
     Parameters
     ----------
     simulated
-        Whether the recordings are.
+        Whether the records are.
     splits
         Name, whether it is leaky, and what its certificates say (see
         `certificate_table.Standing`). A leaky split of which they say nothing was drawn by image.
+    unit
+        Unit of the cohort, see `fewcase.study.words.NOUNS`.
     """
     leaky: dict[str, None] = {}
     unknown: dict[str, list[str]] = {}
@@ -126,11 +156,11 @@ def warnings_below(simulated: bool, splits: Iterable[tuple[str, bool, Sequence[s
     for name, leaks, notes in splits:
         names.append(plain(name))
         of_leaks = [note for note in notes if note.startswith("Leaky")]
-        leaky |= dict.fromkeys(of_leaks or ([LEAKY_NOTE] if leaks else []))
+        leaky |= dict.fromkeys(of_leaks or ([leaky_note(unit)] if leaks else []))
         for note in notes:
             if note not in of_leaks and names[-1] not in unknown.setdefault(note, []):
                 unknown[note].append(names[-1])
-    warnings = [SIMULATED_NOTE] if simulated else []
+    warnings = [simulated_note(unit)] if simulated else []
     for note, named in unknown.items():
         # Rows say themselves whether they are leaky, but not whether that is known.
         where = "" if len(named) == len(set(names)) else f" under {', '.join(named)}"
@@ -141,9 +171,12 @@ def warnings_below(simulated: bool, splits: Iterable[tuple[str, bool, Sequence[s
 # Display files -----------------------------------------------------------------------------------
 
 
-def write_display(path: Path, tables: Sequence[DisplayTable], caption: str = "") -> None:
+def write_display(
+    path: Path, tables: Sequence[DisplayTable], caption: str = "", title: str = ""
+) -> None:
     """Write a display file: tables, and how to read their figure, as JSON."""
-    write_json(path, dataclasses.asdict(Display(tuple(tables), caption)))
+    values = dataclasses.asdict(Display(tuple(tables), caption, title))
+    write_json(path, {key: value for key, value in values.items() if key != "title" or value})
 
 
 def read_display(path: Path) -> Display:
@@ -160,7 +193,10 @@ def read_display(path: Path) -> Display:
             _read_table(table, f"tables[{i}]")
             for i, table in enumerate(_get(values, "tables", list, "the file"))
         ]
-        return Display(tuple(tables), _get(values, "caption", str, "the file"))
+        texts = (
+            _get({"title": "", **values}, key, str, "the file") for key in ("caption", "title")
+        )
+        return Display(tuple(tables), *texts)
     except _UnexpectedError as error:
         raise InputError(
             f"{path}: not a display file ({error}). Delete it and run the stage that makes it."

@@ -1,10 +1,11 @@
-"""What stands behind the summary of an arm: the AUC of each run, and the scores of each unit."""
+"""What stands behind the summary of an arm: the value of each run, and the scores of each unit."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
+from fewcase.statistics.accuracy import called_classes
 from fewcase.statistics.intervals import ratio_to_training
 from fewcase.statistics.metrics import FloatArray
 from fewcase.study.errors import InputError
@@ -27,17 +29,19 @@ Key = tuple[str, str]
 Run = tuple[int, int]
 """Seed and fold."""
 
+_OF_CLASS = re.compile(r"score_\d+")
+
 
 @dataclasses.dataclass(frozen=True)
 class Runs:
-    """The ROC-AUC of each run of an arm.
+    """One measure, such as the ROC-AUC, of each run of an arm.
 
     Attributes
     ----------
     validation
-        By (seed, fold): the AUC on the fold that the run did not see, NaN where it is undefined.
+        By (seed, fold): the value on the fold that the run did not see, NaN where it is undefined.
     inner
-        By (seed, fold): the mean AUC over the inner parts that have both classes.
+        By (seed, fold): the mean over the inner parts where it is defined.
     parts
         How many inner parts a run has, at most.
     test_to_train
@@ -50,8 +54,14 @@ class Runs:
     parts: int
     test_to_train: float
 
+    @property
+    def is_one_fold(self) -> bool:
+        """Whether every seed has one fold only, so that all runs judged the same examples."""
+        seeds = {seed for seed, _ in self.validation}
+        return 0 < len(self.validation) == len(seeds)
+
     @classmethod
-    def of(cls, rows: Iterable[Mapping[str, str]]) -> Runs:
+    def of(cls, rows: Iterable[Mapping[str, str]], measure: str = "auc") -> Runs:
         """Return the runs of one arm from the rows that the score stage wrote.
 
         Raises
@@ -63,17 +73,17 @@ class Runs:
         parts: dict[Run, list[float]] = {}
         for row in rows:
             run = int(row["seed"]), int(row["fold"])
-            auc = float(row["auc"] or "nan")
+            value = float(row[measure] or "nan")
             if row["set"] == "validation":
-                validation[run], sizes[run] = auc, int(row["n"])
+                validation[run], sizes[run] = value, int(row["n"])
             elif row["set"] == "inner":
-                parts.setdefault(run, []).append(auc)
+                parts.setdefault(run, []).append(value)
                 if int(row["inner"]) == 0:
                     stopping[run] = int(row["n"])
-        known = {run: [auc for auc in aucs if math.isfinite(auc)] for run, aucs in parts.items()}
+        known = {run: list(filter(math.isfinite, values)) for run, values in parts.items()}
         return cls(
             validation,
-            {run: sum(aucs) / len(aucs) for run, aucs in known.items() if aucs},
+            {run: sum(values) / len(values) for run, values in known.items() if values},
             max(map(len, parts.values()), default=0),
             ratio_to_training(sizes, stopping),
         )
@@ -94,21 +104,26 @@ def aligned(runs: Sequence[Mapping[Run, float]]) -> FloatArray:
 
 @dataclasses.dataclass(frozen=True)
 class Units:
-    """The scores of one arm on the units of one set.
+    """What a measure of one arm is made from, on the units of one set.
 
     Attributes
     ----------
     names
         Shape (n,): what is scored, an example, a parent or a patient.
     labels
-        Shape (n,): 0 or 1.
+        Shape (n,): 0 to the number of classes less 1.
     scores
-        Shape (s, n): one row for each seed in cross-validation, a single one on a test set.
+        Shape (s, n): one row for each seed in cross-validation, a single one on a test set. Of an
+        AUC the scores of the positive class; of an accuracy 1 where the unit is given its own
+        class, else 0.
+    classes
+        How many there are.
     """
 
     names: pa.ChunkedArray
     labels: npt.NDArray[np.int64]
     scores: FloatArray
+    classes: int = 2
 
     def in_order_of(self, others: Units) -> Units | None:
         """Return these units in the order of others, or None where they are not the same ones."""
@@ -122,7 +137,7 @@ class Units:
     def take(self, places: npt.NDArray[np.int64]) -> Units:
         """Return the units at some places, in their order."""
         names = self.names.take(pa.array(places))
-        return Units(names, self.labels[places], self.scores[:, places])
+        return Units(names, self.labels[places], self.scores[:, places], self.classes)
 
 
 def on_common(one: Units, other: Units) -> tuple[Units, Units, npt.NDArray[np.int64]]:
@@ -147,17 +162,30 @@ class Evidence:
     Attributes
     ----------
     runs, unit_files
-        By arm and split.
+        By arm and split; of runs the values of `measure`.
     shortcuts
         Summaries of the shortcuts, rows as those of arms; empty where there are none.
     read_units
         What `units` has read so far.
+    measure
+        One of `fewcase.study.words.MEASURES`.
+    all_runs
+        By measure, `runs`.
     """
 
     runs: Mapping[Key, Runs] = dataclasses.field(default_factory=dict)
     unit_files: Mapping[Key, Path] = dataclasses.field(default_factory=dict)
     shortcuts: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     read_units: dict[tuple[Key, str], Units | None] = dataclasses.field(default_factory=dict)
+    measure: str = "auc"
+    all_runs: Mapping[str, Mapping[Key, Runs]] = dataclasses.field(default_factory=dict)
+
+    def of(self, measure: str) -> Evidence:
+        """Return the same files as evidence of another measure."""
+        if measure == self.measure:
+            return self
+        runs = self.all_runs.get(measure, {})
+        return dataclasses.replace(self, measure=measure, runs=runs, read_units={})
 
     @classmethod
     def read(
@@ -169,6 +197,7 @@ class Evidence:
         shortcuts: Sequence[Path] = (),
         shortcut_runs: Sequence[Path] = (),
         shortcut_units: Sequence[Path] = (),
+        measures: Sequence[str] = ("auc",),
     ) -> Evidence:
         """Read the files of the score stage and of the shortcuts.
 
@@ -180,6 +209,8 @@ class Evidence:
             Files in the order of `keys`; none where nothing is to be compared.
         shortcuts, shortcut_runs, shortcut_units
             Files for each split, in one order.
+        measures
+            What values are wanted of every run; the first is what the evidence is of.
 
         Raises
         ------
@@ -190,9 +221,10 @@ class Evidence:
         _check_as_many("units", units, "scores", keys)
         _check_as_many("shortcut-runs", shortcut_runs, "shortcuts", shortcuts)
         _check_as_many("shortcut-units", shortcut_units, "shortcuts", shortcuts)
-        all_runs = {}
+        all_runs: dict[str, dict[Key, Runs]] = {measure: {} for measure in measures}
         for key, path in zip(keys, runs, strict=False):
-            all_runs[key] = next(iter(_read_runs(path).values()), Runs.of([]))
+            for measure, of_arms in _read_runs(path, measures).items():
+                all_runs[measure][key] = next(iter(of_arms.values()), Runs.of([]))
         all_units = dict(zip(keys, units, strict=False))
         summaries = []
         for i, path in enumerate(shortcuts):
@@ -201,17 +233,23 @@ class Evidence:
             summaries.append(summary)
             split = str(summary["split"].iloc[0]) if len(summary) else ""
             if shortcut_runs:
-                of_arms = _read_runs(shortcut_runs[i], "arm")
-                all_runs |= {(name, split): found for name, found in of_arms.items()}
+                for measure, of_arms in _read_runs(shortcut_runs[i], measures, "arm").items():
+                    all_runs[measure] |= {(name, split): one for name, one in of_arms.items()}
             if shortcut_units:
                 names = summary["arm"].unique()
                 all_units |= {(str(name), split): shortcut_units[i] for name in names}
-        return cls(all_runs, all_units, pd.concat(summaries) if summaries else pd.DataFrame())
+        return cls(
+            all_runs[measures[0]],
+            all_units,
+            pd.concat(summaries) if summaries else pd.DataFrame(),
+            measure=measures[0],
+            all_runs=all_runs,
+        )
 
     def units(self, key: Key, name: str) -> Units | None:
-        """Return the scores of an arm on ``test`` or ``cv``, or None where there is no such set.
+        """Return what the measure is made from on ``test`` or ``cv``, or None without such a set.
 
-        None too with more than two classes, which have a score each and no ranking of two.
+        None too of an AUC of more than two classes, which have a score each and no ranking of two.
 
         Raises
         ------
@@ -225,6 +263,8 @@ class Evidence:
     def _read_units(self, key: Key, name: str) -> Units | None:
         if key not in self.unit_files:
             return None
+        if self.measure != "auc":
+            return self._read_calls(key, name)
         columns = ["unit", "label", "score"]
         if name == "cv":
             columns = ["unit", "label", "score_seed_"]
@@ -232,8 +272,25 @@ class Evidence:
         seeds = [c for c in table.column_names if c.startswith("score")]
         if not len(table) or not seeds:
             return None
-        scores = np.stack([table[c].to_numpy().astype(np.float64) for c in seeds])
-        return Units(table["unit"], table["label"].to_numpy().astype(np.int64), scores)
+        return Units(table["unit"], _labels(table), _columns(table, seeds))
+
+    def _read_calls(self, key: Key, name: str) -> Units | None:
+        """Return whether each unit is given its own class: by every seed, or by the mean score."""
+        table = self._table_of(key, name, ["unit", "label", "score", "score_", "right_seed_"])
+        if not len(table):
+            return None
+        of_classes = [c for c in table.column_names if _OF_CLASS.fullmatch(c)] or ["score"]
+        classes, labels = max(2, len(of_classes)), _labels(table)
+        if name == "cv":
+            seeds = [c for c in table.column_names if c.startswith("right_seed_")]
+            if not seeds:
+                raise InputError(
+                    f"{self.unit_files[key]}: no column 'right_seed_…', which tells what class was "
+                    "called. Run the score stage again."
+                )
+            return Units(table["unit"], labels, _columns(table, seeds), classes)
+        right = called_classes(_columns(table, of_classes).T) == labels
+        return Units(table["unit"], labels, right[None].astype(np.float64), classes)
 
     def patients(self, key: Key, name: str) -> npt.NDArray[np.int64]:
         """Return the patients of `units`, in their order, as integers of shape (n,)."""
@@ -264,6 +321,16 @@ class Evidence:
             ) from None
 
 
+def _labels(table: pa.Table) -> npt.NDArray[np.int64]:
+    labels: npt.NDArray[np.int64] = table["label"].to_numpy().astype(np.int64)
+    return labels
+
+
+def _columns(table: pa.Table, names: Sequence[str]) -> FloatArray:
+    """Return some columns as rows, (columns, n)."""
+    return np.stack([table[name].to_numpy().astype(np.float64) for name in names])
+
+
 def _prefixes(columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(column for column in columns if column.endswith("_"))
 
@@ -287,15 +354,18 @@ def _read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     return table
 
 
-def _read_runs(path: Path, by: str = "") -> dict[str, Runs]:
-    """Read a file of runs, of one arm or, by the column that names them, of several."""
+def _read_runs(path: Path, measures: Sequence[str], by: str = "") -> dict[str, dict[str, Runs]]:
+    """Read a file of runs by measure, of one arm or, by the column that names them, of several."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         groups: dict[str, list[dict[str, str]]] = {}
         for row in rows:
             groups.setdefault(row[by] if by else "", []).append(row)
-        return {name: Runs.of(part) for name, part in groups.items()}
+        return {
+            measure: {name: Runs.of(part, measure) for name, part in groups.items()}
+            for measure in measures
+        }
     except KeyError as error:
         raise InputError(f"{path}: no column {error}. Run the score stage again.") from None
     except (OSError, ValueError) as error:
@@ -304,15 +374,19 @@ def _read_runs(path: Path, by: str = "") -> dict[str, Runs]:
         ) from None
 
 
-def best_shortcut(summary: pd.DataFrame, split: str) -> pd.Series | None:
-    """Return the row of the shortcut with the largest mean AUC of cross-validation.
+def best_shortcut(
+    summary: pd.DataFrame, split: str, statistic: str = "auc_mean"
+) -> pd.Series | None:
+    """Return the row of the shortcut with the largest mean of cross-validation.
 
     Parameters
     ----------
     summary
         Scores of shortcuts, as the score stage writes them, under any splits.
     split
-        Under which split; None is returned where no shortcut has such an AUC there.
+        Under which split; None is returned where no shortcut has such a mean there.
+    statistic
+        The mean of what.
     """
     if summary.empty:
         return None
@@ -320,7 +394,7 @@ def best_shortcut(summary: pd.DataFrame, split: str) -> pd.Series | None:
     means = summary[
         (summary["split"] == split)
         & (summary["set"] == "cv")
-        & (summary["statistic"] == "auc_mean")
+        & (summary["statistic"] == statistic)
         & (summary["class"] == "")
         & summary["value"].notna()
     ]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,15 +9,13 @@ from typing import Any
 import pandas as pd
 
 from fewcase.reporting.audit import audit
-from fewcase.reporting.certificate_table import Standing, standing_in
 from fewcase.reporting.contrasts import contrast
 from fewcase.reporting.evidence import Evidence, Key
+from fewcase.reporting.experiment_plan import Arm, Experiment
+from fewcase.reporting.headline import HEADLINES, Headline
 from fewcase.reporting.paper import published_table, read_paper
-from fewcase.reporting.text import factor_value
 from fewcase.study.errors import InputError
 from fewcase.study.fields import nearest
-from fewcase.study.recipe import CLASSICAL_FACTORS, CLASSICAL_MODELS, FACTORS
-from fewcase.study.words import LAYOUTS
 
 NUMBERS = (
     "value",
@@ -39,161 +34,6 @@ PUBLISHED = ("cv_mean", "cv_sd", "test")
 COUNTED_PREFIXES = ("cv", "published", "shortcut", "audit", *TEST_SETS)
 LOOKED_UP_BY = ("arm", "split", "set", "statistic")
 NOTHING = Evidence()
-
-
-@dataclasses.dataclass(frozen=True)
-class Arm:
-    """One row of an experiment: an arm under a split, and the factors that are varied.
-
-    Attributes
-    ----------
-    leaky
-        Whether the same people or copies are on two sides of the split.
-    notes
-        What the certificates of the split say of its numbers.
-    """
-
-    arm: str
-    split: str
-    factors: dict[str, Any]
-    leaky: bool
-    notes: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> Key:
-        """Arm and split: what its scores, runs and units are looked up by."""
-        return self.arm, self.split
-
-    @property
-    def is_classical(self) -> bool:
-        """Whether it is fitted to features: weights, augmentation and the like are not its own."""
-        return self.arm.partition("+")[0] in CLASSICAL_MODELS
-
-    def level(self, factor: str) -> str:
-        """Return the level of a factor in words, empty where it says nothing about this arm."""
-        if factor not in self.factors:
-            return ""
-        if self.is_classical and factor in FACTORS and factor not in CLASSICAL_FACTORS:
-            return ""
-        return factor_value(self.factors[factor])
-
-
-@dataclasses.dataclass(frozen=True)
-class Experiment:
-    """What `tabulate_experiment.py` is asked to show.
-
-    `vary` is for the figure alone: a table is laid out by what it holds.
-
-    Attributes
-    ----------
-    reference
-        The arm that the others of its split are compared with, by split.
-    selection
-        Whether one of the arms may be reported as the winner.
-    """
-
-    name: str
-    title: str
-    layout: str
-    vary: dict[str, list[Any]]
-    arms: tuple[Arm, ...]
-    simulated: bool
-    published: Path | None
-    reference: dict[str, str] = dataclasses.field(default_factory=dict)
-    selection: bool = False
-
-    @property
-    def references(self) -> dict[str, str]:
-        """The reference arm of every split; where none was named, the first arm under it."""
-        first = {arm.split: arm.arm for arm in reversed(self.arms)}
-        return {split: self.reference.get(split, name) for split, name in first.items()}
-
-    @property
-    def leaky(self) -> str:
-        """``all``, ``some`` or ``none``: which arms are under a leaky split."""
-        leaky = {arm.leaky for arm in self.arms}
-        return "none" if True not in leaky else "some" if False in leaky else "all"
-
-    def certified(self, standings: Mapping[str, Standing]) -> Experiment:
-        """Return the same experiment with what the certificates of its splits say."""
-        arms = []
-        for arm in self.arms:
-            found = standing_in(standings, arm.split)
-            leaky = arm.leaky or found.leaky
-            arms.append(dataclasses.replace(arm, leaky=leaky, notes=found.notes))
-        return dataclasses.replace(self, arms=tuple(arms))
-
-    @property
-    def factors(self) -> list[str]:
-        """Every factor that tells arms apart: the varied ones, slowest first, then the others.
-
-        The order of the study file is that of the arms, every combination in turn with the last
-        factor fastest; the keys of a JSON object have none.
-        """
-        crossed = [arm for arm in self.arms if set(self.vary) <= set(arm.factors)]
-
-        def changes(name: str) -> int:
-            levels = [factor_value(arm.factors[name]) for arm in crossed]
-            return sum(one != two for one, two in itertools.pairwise(levels))
-
-        named = dict.fromkeys(sorted(self.vary, key=changes))
-        for arm in self.arms:
-            named.update(dict.fromkeys(arm.factors))
-        return list(named)
-
-
-def read_experiment(text: str) -> Experiment:
-    """Read an experiment from JSON.
-
-    Keys: name, title, layout, vary (lists of levels by factor), arms (each with arm, split,
-    factors and, optionally, leaky), simulated, leaky (of all arms), published (path or null),
-    reference (arm by split; the first arm of a split where it is not named), selection (whether
-    the winner is reported).
-
-    It comes on the command line: an arm takes some 150 bytes here and 70 for the path of its
-    scores, so the 128 KiB that Linux allows one argument, the shell's whole line, hold about 500.
-
-    Raises
-    ------
-    InputError
-        Where a key is missing or the layout unknown.
-    """
-    try:
-        values = json.loads(text)
-        leaky = bool(values.get("leaky", False))
-        arms = tuple(
-            Arm(a["arm"], a["split"], dict(a["factors"]), bool(a.get("leaky", leaky)))
-            for a in values["arms"]
-        )
-        published = values.get("published")
-        experiment = Experiment(
-            name=values["name"],
-            title=values.get("title") or values["name"],
-            layout=values["layout"],
-            vary=dict(values.get("vary") or {}),
-            arms=arms,
-            simulated=bool(values["simulated"]),
-            published=Path(published) if published else None,
-            reference=dict(values.get("reference") or {}),
-            selection=bool(values.get("selection", False)),
-        )
-    except ValueError as error:
-        raise InputError(f"--experiment: not JSON ({error}).") from None
-    except (KeyError, TypeError) as error:
-        raise InputError(f"--experiment: key {error} is missing or of the wrong type.") from None
-    if experiment.layout not in LAYOUTS:
-        raise InputError(
-            f"experiment {experiment.name}: no layout {experiment.layout!r}."
-            f"{nearest(experiment.layout, LAYOUTS)}"
-        )
-    for split, name in experiment.reference.items():
-        known = [arm.arm for arm in experiment.arms if arm.split == split]
-        if known and name not in known:
-            raise InputError(
-                f"experiment {experiment.name}: the reference arm {name!r} is not among its arms "
-                f"under split {split!r}.{nearest(name, known)}"
-            )
-    return experiment
 
 
 class Scores:
@@ -276,14 +116,36 @@ def tabulate(experiment: Experiment, scores: Scores, evidence: Evidence = NOTHIN
     evidence
         Their runs and units, from which they are compared with each other and with shortcuts;
         without it, comparisons are empty and say why.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each arm; of a matrix with several measures, a row for each arm and measure, the
+        arms of the first measure first. The column ``measure`` is there unless all is AUC.
     """
     if experiment.layout == "sites":
         return _tabulate_sites(experiment, scores)
-    table = _tabulate_arms(experiment, scores)
+    parts = [
+        _tabulate_measure(experiment, HEADLINES[measure], scores, evidence.of(measure))
+        for measure in experiment.measures
+    ]
+    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+
+
+def _tabulate_measure(
+    experiment: Experiment, headline: Headline, scores: Scores, evidence: Evidence
+) -> pd.DataFrame:
+    table = _tabulate_arms(experiment, headline, scores)
+    references = experiment.references_of_arms
+    if experiment.value_column != "auc":
+        table.insert(list(table.columns).index("leaky") + 1, "measure", headline.name)
     keys = [arm.key for arm in experiment.arms]
-    parts = [table, contrast(keys, experiment.references, evidence)]
+    parts = [table, contrast(keys, references, evidence, experiment.value_column)]
     if experiment.layout == "audit":
         parts.append(audit(keys, evidence))
+    if experiment.layout == "matrix":
+        named = [references.get(key, ("", ""))[0] for key in keys]
+        parts.append(pd.DataFrame({"reference_arm": named}))
     return pd.concat(parts, axis=1)
 
 
@@ -302,30 +164,31 @@ def _identity(experiment: Experiment, arm: Arm, scores: Scores) -> dict[str, Any
     }
 
 
-def _tabulate_arms(experiment: Experiment, scores: Scores) -> pd.DataFrame:
-    published = _read_published(experiment)
+def _tabulate_arms(experiment: Experiment, headline: Headline, scores: Scores) -> pd.DataFrame:
+    published = _read_published(experiment, headline.name)
+    value = experiment.value_column
     rows = []
     for arm in experiment.arms:
         row = _identity(experiment, arm, scores)
         counts = ("runs", "examples", "patients", "positives", "negatives")
-        mean = scores.get(arm, "cv", "auc_mean")
+        mean = scores.get(arm, "cv", headline.mean)
         names = {"mean": "value", "sd": "sd", "low": "low", "high": "high", "method": "method"}
         row |= _columns_of(mean, {f"cv_{k}": v for k, v in names.items()})
         row |= _columns_of(mean, {f"cv_{k}": k for k in counts})
         pooled = {"": "value", "_low": "low", "_high": "high", "_method": "method"}
         row |= _columns_of(
-            scores.get(arm, "cv", "auc_pooled"), {f"cv_pooled{k}": v for k, v in pooled.items()}
+            scores.get(arm, "cv", headline.pooled), {f"cv_pooled{k}": v for k, v in pooled.items()}
         )
         for name in TEST_SETS:
-            ensemble = scores.get(arm, name, "auc_ensemble")
-            names = {"auc": "value", "low": "low", "high": "high", "method": "method"}
+            ensemble = scores.get(arm, name, headline.ensemble)
+            names = {value: "value", "low": "low", "high": "high", "method": "method"}
             row |= _columns_of(ensemble, {f"{name}_{k}": v for k, v in names.items()})
             over_runs = {f"{name}_mean": "value", f"{name}_sd": "sd"}
             over_runs |= {f"{name}_mean_{k}": k for k in ("low", "high")}
-            row |= _columns_of(scores.get(arm, name, "auc_mean"), over_runs)
+            row |= _columns_of(scores.get(arm, name, headline.mean), over_runs)
             row |= _columns_of(ensemble, {f"{name}_{k}": k for k in counts})
         if published is not None:
-            found = published.get(tuple(str(row[name]) for name in published["factors"]), {})
+            found = _published_of(arm, published, experiment.layout == "matrix") or {}
             row |= {f"published_{k}": found.get(k, "") for k in PUBLISHED}
         rows.append(row)
     table = pd.DataFrame(rows)
@@ -340,21 +203,38 @@ def _is_number(column: str) -> bool:
     return prefix in COUNTED_PREFIXES and not of_words
 
 
-def _read_published(experiment: Experiment) -> dict[Any, Any] | None:
-    """Return what the paper reports of an experiment by its factors, if it does."""
+def _read_published(experiment: Experiment, measure: str) -> pd.DataFrame | None:
+    """Return what the paper reports of an experiment's arms by their factors, if it does."""
     if experiment.published is None:
         return None
-    table = published_table(read_paper(experiment.published), experiment.name).astype(str)
-    factors = [str(column) for column in table.columns if column not in PUBLISHED]
+    paper = read_paper(experiment.published)
+    table = published_table(paper, experiment.name, measure).astype(str)
+    factors = {str(column) for column in table.columns if column not in PUBLISHED}
     # A study may vary other things than the paper under the same name.
-    if table.empty or not set(factors) <= set(experiment.factors):
+    if table.empty or not factors <= set(experiment.factors):
         return None
-    values: dict[Any, Any] = {"factors": factors}
-    for row in table.to_dict("records"):
-        key = tuple(str(row[name]) for name in factors)
-        values[key] = {name: row.get(name, "") for name in PUBLISHED}
-    ours = {tuple(arm.level(name) for name in factors) for arm in experiment.arms}
-    return values if ours & values.keys() else None
+    in_matrix = experiment.layout == "matrix"
+    rows = [_published_of(arm, table, in_matrix) for arm in experiment.arms]
+    return table if any(row is not None for row in rows) else None
+
+
+def _published_of(arm: Arm, table: pd.DataFrame, in_matrix: bool) -> dict[str, Any] | None:
+    """Return the paper's row of an arm, if it has one.
+
+    A factor that other arms of a matrix have and this one has not is no part of what it is, as the
+    generator of a network that is trained on real images; the row must be the only one then.
+    """
+    factors = [str(column) for column in table.columns if column not in PUBLISHED]
+    own = [name for name in factors if name in arm.factors]
+    is_partial = len(own) < len(factors)
+    if is_partial and (arm.is_classical or not in_matrix):
+        return None
+    chosen = table
+    for name in own:
+        chosen = chosen[chosen[name] == arm.level(name)]
+    if chosen.empty or (is_partial and len(chosen) > 1):
+        return None
+    return {str(key): value for key, value in chosen.iloc[-1].items()}
 
 
 SITE_COLUMNS = {

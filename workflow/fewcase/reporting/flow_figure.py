@@ -1,11 +1,10 @@
-"""The flow of a cohort as readers know it from STARD: boxes, side boxes, and tables of counts."""
+"""The flow of a cohort as readers know it from STARD: boxes, side boxes, and arrows."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import matplotlib
 import pandas as pd
@@ -14,38 +13,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
-from fewcase.reporting.display import LEAKY_NOTE, SIMULATED_NOTE, Cell, DisplayTable, Row
 from fewcase.reporting.figures import INCHES_WIDE, LEAKY_COLOUR, STYLE, start_figure
+from fewcase.reporting.flow_table import Box, boxes_of
 from fewcase.reporting.text import count, plain, shorten
-from fewcase.splits.flow import ACCOUNT_COLUMNS, ALL, KEPT_APART, LEFT_OUT, REMAINING, TEST
-from fewcase.study.errors import InputError
+from fewcase.splits.flow import IN_PART, KEPT_APART, LEFT_OUT, REMAINING, TEST
+from fewcase.study.words import NOUNS, Nouns
 
-STEP_TITLES = {
-    "recorded": "Recorded",
-    "ingested": "Readable",
-    "window long enough": "Window long enough",
-    "signal quality": "Enough signal",
-    "labelled": "With a label",
-    "assigned by the split": "Used by the split",
-    "cross-validation": "Cross-validation",
-}
-CAPTION = (
-    "From top to bottom what is left after each step, as in a STARD or CONSORT diagram; grey boxes "
-    "beside the arrows say what left and why, and blue ones what was set apart for testing."
-)
-READING = (
-    "How to read: a step in bold holds what is left after it, and the rows above it say what left "
-    "on the way and why."
-)
-READING_OF_SITES = (
-    "How to read: the same steps hospital by hospital, counted in recordings, with the positive "
-    "ones in brackets."
-)
-SITES_PER_TABLE = 8
-"""A table of more hospitals is cut into several, side by side on no page."""
-
-LARGEST_SITES, LARGEST_REASONS = 8, 8
-"""A box names no more hospitals or reasons than this; the tables name all."""
+LARGEST_SITES, LARGEST_REASONS, LARGEST_CLASSES = 8, 8, 12
+"""A box names no more sites, reasons or classes than this; the tables name all."""
 
 FILLS = {REMAINING: "#FFFFFF", LEFT_OUT: "#F1F1F1", TEST: "#E3EFF8", KEPT_APART: "#F8F4E6"}
 
@@ -55,153 +30,6 @@ TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 8.0, 7.2, 6.3
 LINE_SPACING = 1.32
 # Dots per inch of the PNG, where letters snap to whole pixels, and as good as those of the SVG.
 MEASURED_AT = (200, 720)
-
-
-def read_account(path: Path) -> pd.DataFrame:
-    """Read back the CSV file of `fewcase.splits.flow.follow`.
-
-    Raises
-    ------
-    InputError
-        Where the file is missing or has other columns.
-    """
-    try:
-        table = pd.read_csv(path, keep_default_na=False, dtype=str)
-        table[["recordings", "patients"]] = table[["recordings", "patients"]].apply(pd.to_numeric)
-        table["examples"] = pd.to_numeric(table["examples"]).astype("Int64")
-        return table[ACCOUNT_COLUMNS]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: not an account of a cohort's flow ({error}).") from None
-
-
-@dataclasses.dataclass(frozen=True)
-class Box:
-    """The counts of one box, in all and by site and label.
-
-    `examples` is None before windows are cut. Sites without any recording are left out.
-    """
-
-    step: str
-    kind: str
-    reason: str
-    recordings: int
-    patients: int
-    examples: int | None
-    labels: dict[str, int]
-    sites: dict[str, int]
-    by_site: dict[str, dict[str, int]]
-
-    @property
-    def title(self) -> str:
-        """The step in words, or why these went another way."""
-        text = plain(self.reason or STEP_TITLES.get(self.step, self.step))
-        return text[:1].upper() + text[1:]
-
-
-def boxes_of(account: pd.DataFrame) -> list[Box]:
-    """Return the boxes of an account (see `fewcase.splits.flow.follow`) in its order."""
-    keys = account[["step", "kind", "reason"]].apply(tuple, axis=1)
-    boxes = []
-    for key in dict.fromkeys(keys):
-        rows = account[keys == key]
-        # A hospital may be called "all" as well: the total is the later of the two.
-        n_labels = rows["label"].nunique()
-        total, sites = rows.iloc[-n_labels:], rows.iloc[:-n_labels]
-        whole = total[total["label"] == ALL].iloc[-1]
-        each = sites[sites["label"] == ALL]
-        by_site = {
-            str(site): dict(zip(part["label"], part["recordings"], strict=True))
-            for site, part in sites[sites["label"] != ALL].groupby("site", sort=False)
-        }
-        boxes.append(
-            Box(
-                step=str(key[0]),
-                kind=str(key[1]),
-                reason=str(key[2]),
-                recordings=int(whole["recordings"]),
-                patients=int(whole["patients"]),
-                examples=None if pd.isna(whole["examples"]) else int(whole["examples"]),
-                labels=_counts(total[total["label"] != ALL], "label"),
-                sites=_counts(each, "site"),
-                by_site=by_site,
-            )
-        )
-    return boxes
-
-
-def _counts(rows: pd.DataFrame, column: str) -> dict[str, int]:
-    pairs = zip(rows[column].astype(str), rows["recordings"].astype(int), strict=True)
-    return {name: number for name, number in pairs if number}
-
-
-# Tables ------------------------------------------------------------------------------------------
-
-
-def lay_out_flow(
-    title: str, account: pd.DataFrame, *, simulated: bool, leaky: bool = False
-) -> list[DisplayTable]:
-    """Lay out an account for reading: all hospitals by label, then the hospitals side by side."""
-    boxes = boxes_of(account)
-    labels = [label for label in dict.fromkeys(account["label"]) if label != ALL]
-    sites = list(dict.fromkeys(site for box in boxes for site in box.sites))
-    notes = [
-        "Recordings add up until windows are assigned, examples from there on; patients do not, as "
-        "one may have several recordings. Fold 1 of the first seed stands for all folds.",
-        *([SIMULATED_NOTE] if simulated else []),
-        *([LEAKY_NOTE] if leaky else []),
-    ]
-    columns = (
-        "Step",
-        "Recordings",
-        "Patients",
-        "Examples",
-        *(name.capitalize() for name in labels),
-    )
-    rows = [
-        _row(
-            box,
-            [
-                count(box.recordings),
-                count(box.patients),
-                "–" if box.examples is None else count(box.examples),
-                *(count(box.labels.get(label, 0)) for label in labels),
-            ],
-            leaky,
-        )
-        for box in boxes
-    ]
-    tables = [DisplayTable(plain(title), columns, tuple(rows), READING, tuple(notes), 1, leaky)]
-    for start in range(0, len(sites), SITES_PER_TABLE):
-        chosen = sites[start : start + SITES_PER_TABLE]
-        part = "" if len(sites) <= SITES_PER_TABLE else f" ({start // SITES_PER_TABLE + 1})"
-        tables.append(_table_of_sites(f"{plain(title)}: by hospital{part}", boxes, chosen, leaky))
-    return tables
-
-
-def _row(box: Box, numbers: Iterable[str], leaky: bool) -> Row:
-    remains = box.kind == REMAINING
-    words = {LEFT_OUT: "left out", TEST: "test", KEPT_APART: "kept apart"}
-    name = box.title if remains else f"{words[box.kind]}: {plain(box.reason)}"
-    return Row((Cell(name, remains), *(Cell(text) for text in numbers)), leaky)
-
-
-def _table_of_sites(
-    title: str, boxes: Sequence[Box], sites: Sequence[str], leaky: bool
-) -> DisplayTable:
-    def cell(box: Box, site: str) -> str:
-        labels = box.by_site.get(site, {})
-        positive = labels.get("positive")
-        number = count(box.sites.get(site, 0))
-        return number if positive is None or number == "0" else f"{number} ({count(positive)})"
-
-    rows = [_row(box, [cell(box, site) for site in sites], leaky) for box in boxes]
-    names = [shorten(plain(site) or "no site", 40) for site in sites]
-    notes = (LEAKY_NOTE,) if leaky else ()
-    columns = ("Step", *names)
-    return DisplayTable(title, columns, tuple(rows), READING_OF_SITES, notes, 1, leaky)
-
-
-# Figure ------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,7 +58,7 @@ class _Drawn:
 class _Measure:
     """Breaks text so that it is no wider than a box, as it will be drawn.
 
-    `names_sites` is whether boxes name hospitals at all: one alone is no news in every box.
+    `names_sites` is whether boxes name sites at all: one alone is no news in every box.
     """
 
     def __init__(self, names_sites: bool) -> None:
@@ -273,7 +101,9 @@ class _Measure:
         yield word
 
 
-def draw_flow(title: str, account: pd.DataFrame, leaky: bool = False) -> Figure:
+def draw_flow(
+    title: str, account: pd.DataFrame, leaky: bool = False, unit: str = "window"
+) -> Figure:
     """Draw an account as a flow diagram after STARD and CONSORT.
 
     What remains stands in the boxes of the trunk on the left, from top to bottom; what leaves, and
@@ -281,10 +111,10 @@ def draw_flow(title: str, account: pd.DataFrame, leaky: bool = False) -> Figure:
     its boxes need; text is broken at the width that it is drawn with.
     """
     with matplotlib.rc_context(STYLE):
-        return _draw_flow(plain(title), account, leaky)
+        return _draw_flow(plain(title), account, leaky, unit)
 
 
-def _draw_flow(title: str, account: pd.DataFrame, leaky: bool) -> Figure:
+def _draw_flow(title: str, account: pd.DataFrame, leaky: bool, unit: str) -> Figure:
     boxes = boxes_of(account)
     measure = _Measure(names_sites=len(_sum(boxes)) > 1)
     trunk: list[_Drawn] = []
@@ -292,8 +122,8 @@ def _draw_flow(title: str, account: pd.DataFrame, leaky: bool) -> Figure:
     waiting: list[Box] = []
     for box in boxes:
         if box.kind == REMAINING:
-            trunk.append(_draw_box(measure, [box], TRUNK_WIDTH))
-            sides.append(_side_boxes(measure, waiting))
+            trunk.append(_draw_box(measure, [box], TRUNK_WIDTH, unit))
+            sides.append(_side_boxes(measure, waiting, unit))
             waiting = []
         else:
             waiting.append(box)
@@ -351,54 +181,94 @@ def _gaps(trunk: Sequence[float], sides: Sequence[float]) -> tuple[list[float], 
     return gaps, above, max(below, 0.0)
 
 
-def _side_boxes(measure: _Measure, boxes: Sequence[Box]) -> list[_Drawn]:
+def _side_boxes(measure: _Measure, boxes: Sequence[Box], unit: str) -> list[_Drawn]:
     """Return one box for all that was left out, with its reasons, and one for each other part."""
     width = INCHES_WIDE - SIDE_LEFT - MARGIN
-    left_out = [box for box in boxes if box.kind == LEFT_OUT]
-    drawn = [_draw_box(measure, left_out, width)] if left_out else []
-    return drawn + [_draw_box(measure, [box], width) for box in boxes if box.kind != LEFT_OUT]
+    left_out = [box for box in boxes if box.kind in (LEFT_OUT, IN_PART)]
+    drawn = [_draw_box(measure, left_out, width, unit)] if left_out else []
+    others = [box for box in boxes if box not in left_out]
+    return drawn + [_draw_box(measure, [box], width, unit) for box in others]
 
 
-def _draw_box(measure: _Measure, boxes: Sequence[Box], width: float) -> _Drawn:
+def _draw_box(measure: _Measure, boxes: Sequence[Box], width: float, unit: str) -> _Drawn:
     inner = width - 2 * PADDING
-    left_out = boxes[0].kind == LEFT_OUT
+    left_out = boxes[0].kind in (LEFT_OUT, IN_PART)
     title = "Left out" if left_out else boxes[0].title
     lines = list(measure.wrap(title, TITLE_SIZE, inner, bold=True))
     if left_out:
-        for text in _reasons(boxes):
+        for text in _reasons(boxes, NOUNS[unit]):
             lines += measure.wrap(text, TEXT_SIZE, inner)
     else:
-        lines += measure.wrap(_size_of(boxes[0]), TEXT_SIZE, inner)
-        lines += measure.wrap(_listed(boxes[0].labels.items()), SMALL_SIZE, inner)
+        lines += measure.wrap(_size_of(boxes[0], unit), TEXT_SIZE, inner)
+        lines += measure.wrap(_classes_text(boxes[0], unit), SMALL_SIZE, inner)
     if measure.names_sites:
-        lines += measure.wrap(_sites_text(_sum(boxes)), SMALL_SIZE, inner)
-    return _Drawn(tuple(line for line in lines if line.text), FILLS[boxes[0].kind])
+        wholly = [box for box in boxes if box.kind != IN_PART]
+        lines += measure.wrap(_sites_text(_sum(wholly), NOUNS[unit]), SMALL_SIZE, inner)
+    fill = FILLS[LEFT_OUT if left_out else boxes[0].kind]
+    return _Drawn(tuple(line for line in lines if line.text), fill)
 
 
-def _reasons(boxes: Sequence[Box]) -> list[str]:
-    ordered = sorted(boxes, key=lambda box: -(box.recordings or box.examples or 0))
+def _reasons(boxes: Sequence[Box], nouns: Nouns) -> list[str]:
+    ordered = sorted(
+        boxes, key=lambda box: (box.kind == IN_PART, -(box.records or box.examples or 0))
+    )
     shown = ordered if len(ordered) <= LARGEST_REASONS else ordered[: LARGEST_REASONS - 1]
-    texts = [f"{_bound(_left(box))}: {plain(box.reason)}" for box in shown]
+    texts = [f"{_bound(_left(box, nouns))}: {plain(box.reason)}" for box in shown]
     rest = ordered[len(shown) :]
     if rest:
-        number = sum(box.recordings for box in rest)
+        number = sum(box.records for box in rest if box.kind != IN_PART)
         texts.append(f"{count(number)}: {len(rest)} other reasons (see the table)")
     return texts
 
 
-def _left(box: Box) -> str:
-    # A window may be refused while its recording stays for the sake of another one.
-    if box.examples is not None and box.examples != box.recordings:
-        return f"{count(box.recordings)} (examples: {count(box.examples)})"
-    return count(box.recordings)
+def _left(box: Box, nouns: Nouns) -> str:
+    if box.kind == IN_PART:
+        number = f"some {nouns.examples}"
+        if box.examples is not None:
+            number = _number(box.examples, nouns.example, nouns.examples, "tile")
+        return f"{number} of {_number(box.records, nouns.record, nouns.records, 'tile')}"
+    # An example may be refused while its record stays for the sake of another one.
+    if box.examples is not None and box.examples != box.records:
+        return f"{count(box.records)} ({_called(nouns)}: {count(box.examples)})"
+    return count(box.records)
 
 
-def _size_of(box: Box) -> str:
-    text = f"{_bound(count(box.recordings) + ' recordings')} of "
-    text += _bound(f"{count(box.patients)} patients")
-    if box.examples is not None and box.examples != box.recordings:
-        text += f", {_bound(count(box.examples) + ' examples')}"
+def _called(nouns: Nouns) -> str:
+    return "examples" if nouns == NOUNS["window"] else nouns.examples
+
+
+def _size_of(box: Box, unit: str) -> str:
+    nouns = NOUNS[unit]
+    text = f"{_bound(_number(box.records, nouns.record, nouns.records, unit))} of "
+    text += _bound(_number(box.patients, "patient", "patients", unit))
+    if box.examples is not None and box.examples != box.records:
+        text += f", {_bound(_number(box.examples, nouns.example, _called(nouns), unit))}"
     return text
+
+
+def _number(number: int, one: str, several: str, unit: str) -> str:
+    """Return a number with its noun; recordings are spoken of in the plural whatever it is."""
+    return f"{count(number)} {one if number == 1 and unit != 'window' else several}"
+
+
+def _classes_text(box: Box, unit: str) -> str:
+    """Return how many there are of each class: recordings, images, or tiles once they are cut.
+
+    Before that, nothing is said of images whose tiles are of several classes.
+    """
+    if unit == "window" or box.examples is None:
+        counts = box.labels
+        if unit != "window" and sum(counts.values()) != box.records:
+            return ""
+    else:
+        counts = box.examples_by_label
+    items = list(counts.items())
+    if len(items) > LARGEST_CLASSES:
+        largest = sorted(items, key=lambda item: -item[1])[: LARGEST_CLASSES - 1]
+        rest = [item for item in items if item not in largest]
+        others = (f"{len(rest)} other classes", sum(number for _, number in rest))
+        items = [*(item for item in items if item in largest), others]
+    return _listed((shorten(plain(name), 40), number) for name, number in items)
 
 
 def _sum(boxes: Sequence[Box]) -> dict[str, int]:
@@ -409,7 +279,7 @@ def _sum(boxes: Sequence[Box]) -> dict[str, int]:
     return sites
 
 
-def _sites_text(sites: dict[str, int]) -> str:
+def _sites_text(sites: dict[str, int], nouns: Nouns) -> str:
     ordered = sorted(sites.items(), key=lambda item: -item[1])
     shown = ordered if len(ordered) <= LARGEST_SITES else ordered[: LARGEST_SITES - 1]
     rest = ordered[len(shown) :]
@@ -417,7 +287,7 @@ def _sites_text(sites: dict[str, int]) -> str:
     text = _listed(sorted(items, key=lambda item: item[0]))
     if rest:
         number = sum(number for _, number in rest)
-        text += f"\u00a0· {_bound(f'{len(rest)} other hospitals {count(number)}')}"
+        text += f"\u00a0· {_bound(f'{len(rest)} other {nouns.sites} {count(number)}')}"
     return text
 
 

@@ -8,10 +8,24 @@ from typing import Any
 
 import pandas as pd
 
+from fewcase.evaluation.sets import BY_PARENT
 from fewcase.reporting.display import Cell, DisplayTable, Row
-from fewcase.reporting.experiments import Arm, Experiment, Scores
-from fewcase.reporting.tables import names_of_arms, titled, warnings_of
-from fewcase.reporting.text import factor_title, number, percent, plain, signed, with_interval
+from fewcase.reporting.experiment_plan import Arm, Experiment
+from fewcase.reporting.experiments import Scores
+from fewcase.reporting.headline import HEADLINES
+from fewcase.reporting.table_parts import names_of_arms, titled, warnings_of
+from fewcase.reporting.text import (
+    count,
+    factor_title,
+    number,
+    percent,
+    plain,
+    signed,
+    span,
+    with_interval,
+    with_spread,
+)
+from fewcase.study.words import MEASURES, NOUNS
 
 SETS = {"cv": "cross-validation", "test": "test set"}
 TITLES = {
@@ -43,6 +57,10 @@ COLUMNS = (
     "chance",
     *(f"{name}{end}" for name in (*STATISTICS, "auc") for end in ENDS),
 )
+OF_CALLS = ("accuracy", "balanced_accuracy")
+MEANS = tuple(f"{name}_mean" for name in MEASURES)
+ENDS_OF_MEANS = {"": "value", "_sd": "sd", **{end: ENDS[end] for end in list(ENDS)[1:]}}
+COLUMNS_OF_MEANS = tuple(f"{name}{end}" for name in MEANS for end in ENDS_OF_MEANS)
 
 
 def tabulate_measures(experiment: Experiment, scores: Scores) -> pd.DataFrame:
@@ -54,30 +72,57 @@ def tabulate_measures(experiment: Experiment, scores: Scores) -> pd.DataFrame:
         A row for each arm and set, ``cv`` and ``test``, and, of several classes, one for each
         class besides. Columns `COLUMNS`: `chance` is the average precision of guessing between two
         classes; a statistic has its value, ``_low``, ``_high`` and ``_method``; ``auc`` is that of
-        one class against the rest.
+        one class against the rest. Accuracies of two classes are there where the experiment is
+        about them; where it is, or parents were scored as well, so are `COLUMNS_OF_MEANS`, and the
+        sets ``cv-by-parent`` and ``test-by-parent``.
     """
-    rows = [
-        row
-        for arm in experiment.arms
-        for name in SETS
-        if name in scores.sets(arm)
-        for row in _rows_of(arm, name, scores)
-    ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    rows = []
+    for arm in experiment.arms:
+        for name in SETS:
+            rows += _rows_of(experiment, arm, name, scores)
+            rows += _votes_of(arm, f"{name}{BY_PARENT}", scores)
+    voted = any(row["set"].endswith(BY_PARENT) for row in rows)
+    means = COLUMNS_OF_MEANS if voted or not experiment.is_about_auc else ()
+    return pd.DataFrame(rows, columns=[*COLUMNS, *means])
 
 
-def _rows_of(arm: Arm, name: str, scores: Scores) -> list[dict[str, Any]]:
-    facts = {"arm": arm.arm, "split": arm.split, "leaky": "yes" if arm.leaky else "no", "set": name}
+def _facts(arm: Arm, name: str, of_class: str = "") -> dict[str, Any]:
+    leaky = "yes" if arm.leaky else "no"
+    return {"arm": arm.arm, "split": arm.split, "leaky": leaky, "set": name, "class": of_class}
+
+
+def _rows_of(experiment: Experiment, arm: Arm, name: str, scores: Scores) -> list[dict[str, Any]]:
+    if name not in scores.sets(arm):
+        return []
     classes = scores.classes(arm)
-    whole = _row({s: scores.get(arm, name, s) for s in STATISTICS})
+    told = [s for s in STATISTICS if classes or not experiment.is_about_auc or s not in OF_CALLS]
+    whole = _row({s: scores.get(arm, name, s) for s in told})
     units = whole.get("positives", 0) + whole.get("negatives", 0)
     if units and not classes:
         whole["chance"] = whole["positives"] / units
-    rows = [{**facts, "class": "", **whole}]
+    rows = [{**_facts(arm, name), **whole, **_means(arm, name, scores)}]
     for of_class in classes:
         found = {s: scores.get(arm, name, of, of_class) for s, of in OF_CLASS[name].items()}
-        rows.append({**facts, "class": of_class, **_row(found)})
+        title = experiment.class_name(arm.split, of_class)
+        rows.append({**_facts(arm, name, title), **_row(found)})
     return rows
+
+
+def _votes_of(arm: Arm, name: str, scores: Scores) -> list[dict[str, Any]]:
+    """Return the row of an arm's parents, each scored by the mean of its examples."""
+    if name not in scores.sets(arm):
+        return []
+    found = _row({s: scores.get(arm, name, s) for s in (*OF_CALLS, "average_precision")})
+    return [{**_facts(arm, name), **found, **_means(arm, name, scores)}]
+
+
+def _means(arm: Arm, name: str, scores: Scores) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for statistic in MEANS:
+        found = scores.get(arm, name, statistic)
+        if found is not None:
+            row |= {f"{statistic}{end}": found[source] for end, source in ENDS_OF_MEANS.items()}
+    return row
 
 
 def _row(found: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
@@ -85,21 +130,35 @@ def _row(found: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
     for name, one in found.items():
         if one is not None:
             row |= {f"{name}{end}": one[source] for end, source in ENDS.items()}
-            row |= {count: one[count] for count in COUNTS}
+            row |= {key: one[key] for key in COUNTS}
     return row
 
 
-def lay_out_measures(experiment: Experiment, measures: pd.DataFrame) -> list[DisplayTable]:
+def lay_out_measures(
+    experiment: Experiment, measures: pd.DataFrame, validation: str = SETS["cv"]
+) -> list[DisplayTable]:
     """Lay out measures for reading: a table for each set, and for the classes of each set.
 
     Measures that no arm has are left out, and so are tables without any.
+
+    Parameters
+    ----------
+    experiment
+        Whose they are.
+    measures
+        As from `tabulate_measures`.
+    validation
+        What cross-validation is called: where all runs judged one set, it is none.
     """
     tables = []
-    for name, words in SETS.items():
+    for name, words in (SETS | {"cv": validation}).items():
         of_set = measures[measures["set"] == name]
         whole = of_set[of_set["class"] == ""]
         if any(_known(whole, statistic) for statistic in TITLES):
             tables.append(_lay_out(experiment, whole, words))
+        votes = measures[measures["set"] == f"{name}{BY_PARENT}"]
+        if len(votes):
+            tables.append(_lay_out_votes(experiment, whole, votes, words))
         if _known(of_set, "auc"):
             tables.append(_lay_out_classes(experiment, of_set[of_set["class"] != ""], words))
     return tables
@@ -114,7 +173,8 @@ def _lay_out(experiment: Experiment, table: pd.DataFrame, words: str) -> Display
     columns = {TITLES[statistic]: _cells(table, statistic) for statistic in shown}
     if "average_precision" in shown and table["chance"].nunique() > 1:
         columns = {"Share of positives": [percent(v) for v in table["chance"]], **columns}
-    part = f"more than the AUC, {words}"
+    more = "more than the AUC" if experiment.is_about_auc else "further measures"
+    part = f"{more}, {words}"
     return _table(experiment, table, columns, part, _reading(shown), _notes(table, shown))
 
 
@@ -132,6 +192,40 @@ def _signed(value: float, low: float, high: float) -> str:
         return signed(number, 2 if abs(number) < 10 else 0)
 
     return f"{text(value)} [{text(low)} to {text(high)}]" if math.isfinite(low) else text(value)
+
+
+def _lay_out_votes(
+    experiment: Experiment, whole: pd.DataFrame, votes: pd.DataFrame, words: str
+) -> DisplayTable:
+    """Lay out measures of examples beside those of the parents that they were cut from."""
+    nouns = NOUNS[experiment.unit]
+    order = pd.MultiIndex.from_frame(whole[["arm", "split"]])
+    in_order = votes.set_index(["arm", "split"]).reindex(order)
+    columns = {}
+    for measure in dict.fromkeys((*experiment.measures, "accuracy", "balanced_accuracy")):
+        title = HEADLINES[measure].title
+        for noun, table in ((nouns.examples, whole), (nouns.records, in_order)):
+            if table[f"{measure}_mean"].notna().any():
+                columns[f"{title} of {noun}, mean ± SD [95\u00a0%]"] = _spread(table, measure)
+    counts = " of ".join(
+        f"{count(table['positives'].iloc[0] + table['negatives'].iloc[0])} {noun}"
+        for noun, table in ((nouns.examples, whole), (nouns.records, votes))
+    )
+    notes = [f"Here are {counts}, each with one class. Values are means over runs."]
+    reading = (
+        f"a network sees {nouns.examples}; whoever decides about {nouns.records} needs the columns "
+        f"of these, for which the scores of each one's {nouns.examples} are averaged"
+    )
+    part = f"{nouns.examples} and {nouns.records}, {words}"
+    return _table(experiment, whole, columns, part, f"How to read: {reading}.", notes)
+
+
+def _spread(table: pd.DataFrame, measure: str) -> list[str]:
+    ends = (table[f"{measure}_mean{end}"] for end in ("", "_sd", "_low", "_high"))
+    return [
+        with_spread(value, sd) + (f" [{span(low, high)}]" if math.isfinite(low) else "")
+        for value, sd, low, high in zip(*ends, strict=True)
+    ]
 
 
 def _lay_out_classes(experiment: Experiment, table: pd.DataFrame, words: str) -> DisplayTable:

@@ -12,10 +12,12 @@ import yaml
 from fewcase.reporting.text import factor_value
 from fewcase.study.errors import InputError
 from fewcase.study.fields import nearest, read_section, setting
+from fewcase.study.words import MEASURES
 from fewcase.study.yaml_file import check_keys_stand_once
 
 PUBLISHED = ("cv_mean", "cv_sd", "test")
 UNKNOWN = "unknown"
+RATIO = "negatives per positive"
 CONCERNS = ("counts", "sampling", "performance", "parameters")
 
 
@@ -46,6 +48,7 @@ class ArmNumbers:
     factors: tuple[str, ...] = setting(help="Factors that tell the arms apart, in row order.")
     columns: tuple[str, ...] = setting(help="Behind them some of cv_mean, cv_sd and test.")
     rows: tuple[tuple[Any, ...], ...] = setting(help="Levels of the factors, then the numbers.")
+    measure: str = setting("auc", choices=MEASURES, help="What the numbers are.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,7 +67,8 @@ class Statement:
         help="cv: level minus against over the runs. test minus cv: of one and the same arm.",
     )
     says: str = setting(choices=("loss", "no loss"), help="What the paper found.")
-    margin: float = setting(0.02, minimum=0, help="A loss of AUC no larger than this is none.")
+    margin: float = setting(0.02, minimum=0, help="A loss no larger than this is none.")
+    measure: str = setting("auc", choices=MEASURES, help="Of what.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,8 +82,9 @@ class Wins:
     factor: str = setting(help="The factor whose levels compete, such as augment.")
     level: Any = setting(help="The level that wins.")
     over: str = setting(help="The factor over whose levels wins are counted, such as model.")
-    of: str = setting(choices=("cv", "test"), help="By which AUC.")
+    of: str = setting(choices=("cv", "test"), help="By which of its numbers.")
     value: int = setting(minimum=0, help="How often, in the paper.")
+    measure: str = setting("auc", choices=MEASURES, help="By what.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,8 +103,12 @@ class CountOf:
     )
     label: str = setting(
         "all",
-        choices=("all", "positive", "negative", "negatives per positive"),
-        help="Which label; or the ratio of the two, which is a setting and no count.",
+        help="all, positive, negative, the name of a class, or negatives per positive, which is a "
+        "setting and no count.",
+    )
+    experiment: str | None = setting(
+        None,
+        help="The study's experiment whose data are counted; null: that of any study of the paper.",
     )
 
 
@@ -121,7 +130,7 @@ class Paper:
     title: str = setting(help="Title of the paper.")
     authors: str = setting(help="Its authors.")
     journal: str = setting("", help="Where it was published, with volume and pages.")
-    year: int = setting(help="When.")
+    year: int | None = setting(None, help="When; null where it is not known.")
     doi: str = setting("", help="Its DOI.")
     settings: tuple[Setting, ...] = setting((), help="How the paper did it.")
     counts: tuple[CountOf, ...] = setting((), help="Numbers of recordings.")
@@ -134,8 +143,8 @@ class Paper:
     def citation(self) -> str:
         """Authors, title, journal, year and DOI on one line."""
         doi = f", doi {self.doi}" if self.doi else ""
-        journal = f" {self.journal}," if self.journal else ""
-        return f"{self.authors}: {self.title}.{journal} {self.year}{doi}"
+        published = ", ".join(str(part) for part in (self.journal, self.year) if part)
+        return f"{self.authors}: {self.title}. {published}{doi}"
 
 
 def read_paper(path: Path) -> Paper:
@@ -215,7 +224,7 @@ def _check_rows(entry: ArmNumbers, where: str) -> None:
                 )
 
 
-def published_table(paper: Paper, experiment: str) -> pd.DataFrame:
+def published_table(paper: Paper, experiment: str, measure: str = "auc") -> pd.DataFrame:
     """Return what a paper has of an experiment's arms: factors as text, then `PUBLISHED`.
 
     A column is empty text where the paper has no such number; no row where it has nothing of the
@@ -223,7 +232,7 @@ def published_table(paper: Paper, experiment: str) -> pd.DataFrame:
     """
     rows = []
     for entry in paper.arms:
-        if entry.experiment != experiment:
+        if (entry.experiment, entry.measure) != (experiment, measure):
             continue
         for row in entry.rows:
             cells = dict(zip((*entry.factors, *entry.columns), row, strict=True))

@@ -20,6 +20,7 @@ from fewcase.evaluation.curves import (
     roc_curve,
 )
 from fewcase.reporting.evidence import best_shortcut
+from fewcase.reporting.headline import judged_by_all
 from fewcase.reporting.performance import read_csv, records
 from fewcase.runtime.ranking import are_positive
 from fewcase.statistics.intervals import Estimate, estimate_auc, undefined
@@ -90,6 +91,8 @@ class Picture:
         Of all examples, of two classes only: before and after the correction.
     confusion
         Shape (classes, classes): examples of true class (row) and predicted class (column).
+    title
+        What the set is called: ``CV``, ``validation`` where all runs judged one set, or ``test``.
     """
 
     name: str
@@ -107,6 +110,7 @@ class Picture:
     scores: FloatArray
     probabilities: FloatArray
     confusion: npt.NDArray[np.int64]
+    title: str
 
 
 def read_curves(path: Path) -> pd.DataFrame:
@@ -193,7 +197,14 @@ def _picture(
         scores=scores,
         probabilities=probabilities,
         confusion=_decisions(found, positive) if two else _confusion(curves, classes),
+        title=_title(name, summary),
     )
+
+
+def _title(name: str, summary: pd.DataFrame) -> str:
+    means = summary.loc[summary["statistic"] == "auc_mean", "method"]
+    judged = name == "cv" and judged_by_all(means)
+    return "validation" if judged else {"cv": "CV", "test": "test"}[name]
 
 
 def _values(summary: pd.DataFrame) -> dict[str, float]:

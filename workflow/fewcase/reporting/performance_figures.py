@@ -17,7 +17,14 @@ from matplotlib.lines import Line2D
 from matplotlib.scale import FuncTransform
 
 from fewcase.evaluation.curves import Curve
-from fewcase.reporting.figures import COLOURS, LEAKY_COLOUR, STYLE, level_name, start_figure
+from fewcase.reporting.figures import (
+    COLOURS,
+    LEAKY_COLOUR,
+    STYLE,
+    interval_bars,
+    level_name,
+    start_figure,
+)
 from fewcase.reporting.performance import Subject
 from fewcase.reporting.performance_curves import Picture, Ranking, Rival
 from fewcase.reporting.shortcut_table import ARM_TITLE, ShortcutStudy, SplitTitle
@@ -25,7 +32,6 @@ from fewcase.reporting.text import count, number, shortcut_title, shorten, with_
 
 SET_COLOURS = {"cv": COLOURS[1], "test": COLOURS[2]}
 SET_MARKERS = {"cv": "o", "test": "s"}
-SET_NAMES = {"cv": "CV", "test": "test"}
 SHORTCUT_COLOUR = "#7F7F7F"
 FAINT = "#909090"
 DASHED = (0, (4, 2))
@@ -74,14 +80,14 @@ def _draw_several_classes(subject: Subject, pictures: Sequence[Picture]) -> Figu
     grid = GridSpec(2, columns, figure, height_ratios=[1, 1.1])
     for column, picture in enumerate(pictures):
         axes = figure.add_subplot(grid[0, column])
-        _start_roc(axes, f"ROC, one class against the rest: {SET_NAMES[picture.name]}")
+        _start_roc(axes, f"ROC, one class against the rest: {picture.title}")
         for k, ranking in enumerate(picture.rankings):
             style = "-" if k < len(COLOURS) else DASHED
             colour = COLOURS[k % len(COLOURS)]
             _line(axes, ranking.curve, colour, _area_label(names[k], ranking), style)
         _legend(axes, "lower right", size=5.8 if len(names) > 5 else 6.8)
         below = figure.add_subplot(grid[1, column])
-        _draw_counts(below, picture.confusion, names, f"Confusion: {SET_NAMES[picture.name]}")
+        _draw_counts(below, picture.confusion, names, f"Confusion: {picture.title}")
     return figure
 
 
@@ -121,7 +127,7 @@ def _start_roc(axes: Axes, title: str) -> None:
 def _draw_rankings(axes: Axes, pictures: Sequence[Picture], rival: Rival | None) -> None:
     _start_roc(axes, "A  ROC, area with 95 % interval")
     for picture in pictures:
-        colour, name = SET_COLOURS[picture.name], SET_NAMES[picture.name]
+        colour, name = SET_COLOURS[picture.name], picture.title
         ranking = picture.rankings[0]
         _line(axes, ranking.curve, colour, _area_label(name, ranking))
         if picture.operating_point is not None:
@@ -140,7 +146,7 @@ def _draw_rankings(axes: Axes, pictures: Sequence[Picture], rival: Rival | None)
 def _draw_precision(axes: Axes, pictures: Sequence[Picture]) -> None:
     axes.set_title("B  Precision and recall", loc="left")
     for picture in pictures:
-        colour, name = SET_COLOURS[picture.name], SET_NAMES[picture.name]
+        colour, name = SET_COLOURS[picture.name], picture.title
         curve = picture.precision_recall
         # Constant up to each positive: average precision is the area of just these steps.
         label = f"{name}, average precision {number(picture.average_precision)}"
@@ -165,7 +171,7 @@ def _draw_reliability(figure: Figure, place: SubplotSpec, pictures: Sequence[Pic
     axes.set_title("C  Reliability: predicted and observed", loc="left")
     lines = []
     for picture in pictures:
-        name = SET_NAMES[picture.name]
+        name = picture.title
         corrected = SET_COLOURS[picture.name], picture.probabilities
         lines.append((picture.name, picture.reliability, name, *corrected))
         # The line of the test set before correction would only crowd the panel.
@@ -234,7 +240,7 @@ def _draw_decision(axes: Axes, pictures: Sequence[Picture], rival: Rival | None)
     axes.set_title("D  Decision curve: net benefit", loc="left")
     shown = [picture for picture in pictures if len(picture.decision)]
     for picture in shown:
-        colour, name = SET_COLOURS[picture.name], SET_NAMES[picture.name]
+        colour, name = SET_COLOURS[picture.name], picture.title
         _line(axes, picture.decision, colour, f"model, {name}")
         _line(axes, picture.treat_all, colour, f"treat all, {name}", DASHED, 0.9)
     if shown and rival is not None:
@@ -273,8 +279,7 @@ def _draw_scores(axes: Axes, pictures: Sequence[Picture], classes: Sequence[str]
             ends = [base - 1, base + 0.95]
             axes.plot([picture.threshold] * 2, ends, color="black", linewidth=1, linestyle=DASHED)
     names = [
-        f"{SET_NAMES[p.name]}, {level_name(classes[k], 16, 2)}\n"
-        f"n = {count(len(p.scores_by_class[k]))}"
+        f"{p.title}, {level_name(classes[k], 16, 2)}\nn = {count(len(p.scores_by_class[k]))}"
         for p, k in rows
     ]
     places = [len(rows) - 1 - row + 0.3 for row in range(len(rows))]
@@ -282,13 +287,6 @@ def _draw_scores(axes: Axes, pictures: Sequence[Picture], classes: Sequence[str]
     axes.tick_params(axis="y", length=0)
     axes.set(xlim=(low - margin, high + margin), ylim=(-0.1, len(rows)))
     axes.set_xlabel("Score of the model")
-
-
-def interval_bars(value: Any, low: Any, high: Any) -> np.ndarray:
-    """Return lengths of error bars, shape (2, n), 0 where an interval has no end."""
-    value, low, high = (np.asarray(part, np.float64) for part in (value, low, high))
-    ends = np.stack([value - low, high - value])
-    return np.where(np.isfinite(ends), np.maximum(ends, 0), 0)
 
 
 # Counts ------------------------------------------------------------------------------------------
@@ -301,7 +299,7 @@ def _draw_confusions(
     names = [level_name(name, 10, 2) for name in classes]
     for column, picture in enumerate(pictures):
         axes = figure.add_subplot(inner[0, column])
-        title = SET_NAMES[picture.name]
+        title = picture.title
         _draw_counts(axes, picture.confusion, names, title if column else f"F  Decisions, {title}")
         if column:
             axes.set_ylabel("")
@@ -365,7 +363,7 @@ def _draw_shortcuts(study: ShortcutStudy, table: pd.DataFrame) -> Figure:
     has_test = False
     for axes, split in zip(panels.flat, splits, strict=False):
         part = table[table["split"] == split.name]
-        has_test |= _shortcut_panel(axes, split, part, names)
+        has_test |= _shortcut_panel(axes, study, split, part, names)
     for axes in panels.flat[len(splits) :]:
         axes.set_visible(False)
     labels = [shortcut_title(name) if name else ARM_TITLE for name in names]
@@ -373,7 +371,7 @@ def _draw_shortcuts(study: ShortcutStudy, table: pd.DataFrame) -> Figure:
         axes.set_yticks(range(len(names)), [level_name(label, 22, 2) for label in labels])
         axes.set_ylim(len(names) - 0.5, -0.5)
     for axes in panels.flat[::1][max(0, len(splits) - columns) : len(splits)]:
-        axes.set_xlabel("ROC-AUC, 95 % interval")
+        axes.set_xlabel(f"{study.headline.title}, 95 % interval")
         axes.tick_params(labelbottom=True)
     handles = [_key(side) for side in (["cv", "test"] if has_test else ["cv"])]
     handles.append(
@@ -392,25 +390,27 @@ def _key(side: str) -> Line2D:
 
 
 def _shortcut_panel(
-    axes: Axes, split: SplitTitle, part: pd.DataFrame, names: Sequence[str]
+    axes: Axes, study: ShortcutStudy, split: SplitTitle, part: pd.DataFrame, names: Sequence[str]
 ) -> bool:
     """Draw the dots of one split; return whether any is of a test set."""
-    has_test = bool(part["test_auc"].notna().any())
+    value = study.value_column
+    has_test = bool(part[f"test_{value}"].notna().any())
     places = np.array([names.index(name) for name in part["shortcut"]], float)
     for side, shift in [("cv", -0.14), ("test", 0.14)] if has_test else [("cv", 0.0)]:
         axes.errorbar(
-            part[f"{side}_auc"],
+            part[f"{side}_{value}"],
             places + shift,
-            xerr=interval_bars(part[f"{side}_auc"], part[f"{side}_low"], part[f"{side}_high"]),
+            xerr=interval_bars(part[f"{side}_{value}"], part[f"{side}_low"], part[f"{side}_high"]),
             fmt=SET_MARKERS[side],
             color=SET_COLOURS[side],
             markersize=4,
             elinewidth=0.9,
         )
-    best = part.loc[part["best"] == "yes", "cv_auc"]
+    best = part.loc[part["best"] == "yes", f"cv_{value}"]
     if len(best):
         axes.axvline(float(best.iloc[0]), color=SHORTCUT_COLOUR, linewidth=0.8, linestyle=DOTTED)
-    axes.axvline(0.5, color=FAINT, linewidth=0.8, linestyle=DASHED, zorder=0)
+    if study.guessing is not None:
+        axes.axvline(study.guessing, color=FAINT, linewidth=0.8, linestyle=DASHED, zorder=0)
     if "" in names:
         axes.axhspan(len(names) - 1.5, len(names) - 0.5, color="#F2F2F2", zorder=-1)
     colour = LEAKY_COLOUR if split.leaky else "black"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,44 +12,34 @@ import pandas as pd
 
 from fewcase.data.files import read_json
 from fewcase.reporting.contrasts import compare_over_runs
-from fewcase.reporting.display import LEAKY_NOTE, SIMULATED_NOTE, Cell, DisplayTable, Row
 from fewcase.reporting.evidence import Evidence, Key, Runs
+from fewcase.reporting.headline import HEADLINES, judged_by_all
 from fewcase.reporting.labels import read_labels
-from fewcase.reporting.paper import CountOf, Paper, Setting, Statement, Wins
-from fewcase.reporting.text import (
-    VALUE_TITLES,
-    count,
-    factor_title,
-    factor_value,
-    number,
-    plain,
-    signed,
+from fewcase.reporting.paper import RATIO, CountOf, Paper, Statement, Wins
+from fewcase.reporting.settings_table import differences
+from fewcase.reporting.text import VALUE_TITLES, factor_title, factor_value, plain
+from fewcase.reporting.verdicts import (
+    AGREES,
+    CANT_TELL,
+    DIFFERS,
+    NOT_COMPARABLE,
+    NOT_RUN,
+    SIMULATED,
+    judge_count,
+    judge_statement,
+    judge_value,
 )
+from fewcase.study.contents import Study
 from fewcase.study.errors import InputError
-from fewcase.study.fields import nearest
-from fewcase.study.plan import SPLIT_FACTORS, Study, read_study
-
-AGREES, DIFFERS, CANT_TELL = "agrees", "differs", "can't tell"
-NOT_RUN, NOT_COMPARABLE = "not run", "not comparable (simulated data)"
-VERDICTS = (AGREES, DIFFERS, CANT_TELL, NOT_RUN, NOT_COMPARABLE)
-
-NARROW = 0.05
-"""An interval of an AUC with a larger half-width cannot show that two values agree."""
-
-FEW = 3
-"""More rows in succession that were not run are printed as one."""
+from fewcase.study.plan import read_study
+from fewcase.study.words import MEASURES, NOUNS
 
 SHEET_COLUMNS = [
     *("id", "kind", "where", "what", "says", "paper", "paper_sd", "ours", "ours_sd", "low", "high"),
     *("settings", "verdict", "why", "leaky"),
 ]
-SETTING_COLUMNS = ["number", "key", "where", "paper", "ours", "state"]
-SAME, OTHER, SILENT = "same", "other", "paper silent"
 
-# Of the printed columns, as shares of the line.
-SETTING_WIDTHS = (0.06, 0.3, 0.2, 0.2, 0.16)
-SHEET_WIDTHS = (0.09, 0.24, 0.13, 0.14, 0.08, 0.08, 0.08, 0.07)
-
+_RECORDS = dict.fromkeys(nouns.records for nouns in NOUNS.values())
 NAN = float("nan")
 
 
@@ -64,7 +54,7 @@ class Results:
     flow, labels
         ``flow.csv`` and ``labels.csv``, or None.
     runs
-        By arm and split, for intervals of differences between two levels.
+        By measure, then by arm and split, for intervals of differences between two levels.
     sizes
         Number of parameters by model.
     """
@@ -72,7 +62,7 @@ class Results:
     tables: Mapping[str, pd.DataFrame]
     flow: pd.DataFrame | None = None
     labels: pd.DataFrame | None = None
-    runs: Mapping[Key, Runs] = dataclasses.field(default_factory=dict)
+    runs: Mapping[str, Mapping[Key, Runs]] = dataclasses.field(default_factory=dict)
     sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -108,7 +98,7 @@ class Results:
             {path.stem: _read_csv(path) for path in tables},
             None if flow is None else _read_csv(flow),
             None if labels is None else read_labels(labels),
-            Evidence.read(keys, runs=runs).runs,
+            Evidence.read(keys, runs=runs, measures=_measures_in(runs)).all_runs,
             # A model with options of its own, such as a depth, is another one.
             {
                 f["recipe"]["model"]: int(f["parameters"])
@@ -118,6 +108,14 @@ class Results:
         )
 
 
+def _measures_in(runs: Sequence[Path]) -> list[str]:
+    """Return the measures that the score stage wrote of each run: AUC, or all of them."""
+    if not runs:
+        return list(MEASURES[:1])
+    known = _read_csv(runs[0]).columns
+    return [measure for measure in MEASURES if measure == MEASURES[0] or measure in known]
+
+
 def _read_csv(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, keep_default_na=False, dtype=str)
@@ -125,171 +123,9 @@ def _read_csv(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: no readable CSV table ({error}).") from None
 
 
-# Settings ----------------------------------------------------------------------------------------
-
-
 def study_in_effect(effective: Mapping[str, Any]) -> Study:
     """Return the plan of a study from the ``study.json`` of its results."""
     return read_study({**effective, "presets": {effective.get("preset", "smoke"): {}}})
-
-
-def facts_in_effect(study: Study, arm: str, split: str) -> dict[str, Any]:
-    """Return what a run was done with, defaults included, as plain values by key path."""
-    options = study.splits[split]
-    target = study.targets[options.target]
-    simulated = study.cohorts[study.cohort_of(split)].is_simulated
-    facts: dict[str, Any] = {
-        "data": "simulated" if simulated else "real",
-        "seeds": len(study.seeds),
-        "folds": options.folds,
-        "inner_folds": options.inner_folds,
-        "unit": study.unit,
-        "split.scheme": options.scheme,
-        "split.hold_out": [str(part) for part in options.hold_out],
-        "split.duplicates": options.duplicates,
-    }
-    sections = {
-        "target": target,
-        "signal": study.signal,
-        "images": study.images,
-        "recipe": study.arms[arm],
-    }
-    for section, values in sections.items():
-        for name, value in dataclasses.asdict(values).items():
-            facts[f"{section}.{name}"] = value
-    return facts
-
-
-def compare_settings(paper: Paper, study: Study) -> pd.DataFrame:
-    """Compare the paper's settings with those in effect for the study's default arm.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `SETTING_COLUMNS`; state is same, other or paper silent, and `number` counts the
-        settings that are other.
-
-    Raises
-    ------
-    InputError
-        For a key path that no study has, with the nearest one.
-    """
-    default = study.default_arm
-    facts = facts_in_effect(study, default.arm, default.split)
-    rows, last = [], 0
-    for entry in paper.settings:
-        ours = _fact(facts, entry, study)
-        state = SILENT if not entry.is_known else SAME if _equal(entry.value, ours) else OTHER
-        last += state == OTHER
-        rows.append(
-            {
-                "number": last if state == OTHER else "",
-                "key": entry.key,
-                "where": entry.where,
-                "paper": factor_value(entry.value) if entry.is_known else "not said",
-                "ours": factor_value(ours),
-                "state": state,
-            }
-        )
-    return pd.DataFrame(rows, columns=SETTING_COLUMNS)
-
-
-def _fact(facts: Mapping[str, Any], entry: Setting, study: Study) -> Any:
-    if entry.key in facts:
-        return facts[entry.key]
-    # Another kind of rule has other keys: this study's target is then something else altogether.
-    if entry.key.startswith("target."):
-        return None
-    raise InputError(f"paper: no study has the key path {entry.key!r}.{nearest(entry.key, facts)}")
-
-
-def _equal(paper: Any, ours: Any) -> bool:
-    if isinstance(paper, (list, tuple)) or isinstance(ours, (list, tuple)):
-        return factor_value(paper) == factor_value(ours)
-    numbers = (int, float)
-    both = isinstance(paper, numbers) and isinstance(ours, numbers)
-    if both and not isinstance(paper, bool) and not isinstance(ours, bool):
-        # Papers round: 3,942 / 648 reads 6.08 or 6.083.
-        return math.isclose(paper, ours, rel_tol=1e-3)
-    return bool(paper == ours)
-
-
-def _differences(
-    paper: Paper, study: Study, concern: str, arm: str = "", split: str = "", varied: Any = ()
-) -> str:
-    """Return how a number's settings differ from the paper's, key by key; empty where nothing."""
-    known_arm = arm if arm in study.arms else study.default_arm.arm
-    known_split = split if split in study.splits else study.default_arm.split
-    facts = facts_in_effect(study, known_arm, known_split)
-    classical = study.arms[known_arm].is_classical
-    parts = []
-    for entry in paper.settings:
-        section, _, factor = entry.key.partition(".")
-        skipped = section == "recipe" and (factor in varied or classical)
-        skipped |= section == "split" and factor in SPLIT_FACTORS and factor in varied
-        if skipped or concern not in entry.concerns or not entry.is_known:
-            continue
-        ours = _fact(facts, entry, study)
-        if not _equal(entry.value, ours):
-            parts.append(f"{entry.key}: {factor_value(ours)}, paper {factor_value(entry.value)}")
-    return "; ".join(parts)
-
-
-# Verdicts ----------------------------------------------------------------------------------------
-
-
-def judge_value(
-    paper: float, ours: float, low: float, high: float, *, simulated: bool, narrow: float = NARROW
-) -> tuple[str, str]:
-    """Return the verdict on an AUC, and why.
-
-    It agrees where the paper's value lies within our 95 % interval and the interval's half-width
-    is at most `narrow`; it differs where the value lies outside; otherwise nobody can tell. The
-    paper's own uncertainty is not counted. Simulated data can neither confirm nor contradict it.
-    """
-    if simulated:
-        return NOT_COMPARABLE, "our recordings are simulated"
-    if not all(map(math.isfinite, (ours, low, high))):
-        return CANT_TELL, "there is no interval"
-    if not low <= paper <= high:
-        return DIFFERS, "the paper's value is outside our interval"
-    if (high - low) / 2 > narrow:
-        return CANT_TELL, f"our interval is wider than ± {narrow:g}"
-    return AGREES, "the paper's value is within our interval"
-
-
-def judge_statement(
-    says: str, low: float, high: float, margin: float, *, simulated: bool
-) -> tuple[str, str]:
-    """Return the verdict on a statement that some level loses AUC, or loses none, and why.
-
-    `low` and `high` are the ends of our interval of the difference, negative for a loss. A loss is
-    shown where the interval lies below 0, no loss where it lies above minus `margin`.
-    """
-    if simulated:
-        return NOT_COMPARABLE, "our recordings are simulated"
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return CANT_TELL, "there is no interval of the difference"
-    loses, keeps = high < 0, low > -margin
-    if loses and keeps:
-        return CANT_TELL, f"a loss is shown, but one of less than {margin:g}"
-    if loses or keeps:
-        found = "loss" if loses else "no loss"
-        why = "our interval is below 0" if loses else f"our interval is above -{margin:g}"
-        return (AGREES if says == found else DIFFERS), why
-    return CANT_TELL, f"our interval holds both 0 and a loss of {margin:g}"
-
-
-def judge_count(paper: float, ours: float, *, simulated: bool) -> tuple[str, str]:
-    """Return the verdict on a number of recordings: the same or not."""
-    if simulated:
-        return NOT_COMPARABLE, "our recordings are simulated"
-    if ours == paper:
-        return AGREES, "the same number"
-    return DIFFERS, f"{ours - paper:+,.0f}"
-
-
-# The sheet ---------------------------------------------------------------------------------------
 
 
 def tabulate_reproduction(paper: Paper, study: Study, results: Results) -> pd.DataFrame:
@@ -326,26 +162,38 @@ def _not_run(kind: str, entry: Any, what: str, why: str, **numbers: Any) -> dict
     return _row(kind, entry, what, (NOT_RUN, why), **numbers)
 
 
-def _simulated(study: Study, split: str) -> bool:
+def _simulated(study: Study, split: str) -> str:
+    """Return what is simulated of a split's cohort, empty where nothing is."""
     known = split if split in study.splits else study.default_arm.split
-    return study.cohorts[study.cohort_of(known)].is_simulated
+    cohort = study.cohorts[study.cohort_of(known)]
+    return NOUNS[cohort.unit].records if cohort.is_simulated else ""
 
 
 def _count_rows(paper: Paper, study: Study, results: Results) -> Iterator[dict[str, Any]]:
     simulated = _simulated(study, study.default_arm.split)
     for entry in paper.counts:
         ours, why = _counted(entry, results)
-        settings = _differences(paper, study, entry.concern)
+        if not _is_of_default_split(study, entry.experiment):
+            ours, why = NAN, f"the counts are of another split than experiment {entry.experiment!r}"
+        settings = differences(paper, study, entry.concern)
         facts = {"paper": entry.value, "settings": settings}
         if why:
             yield _not_run("count", entry, entry.text, why, **facts)
             continue
-        if entry.label == "negatives per positive":
+        if entry.label == RATIO:
             same = math.isclose(ours, entry.value, rel_tol=0.01)
             verdict = (AGREES, "within 1 %") if same else (DIFFERS, "another ratio was set")
         else:
             verdict = judge_count(entry.value, ours, simulated=simulated)
         yield _row("count", entry, entry.text, verdict, ours=ours, **facts)
+
+
+def _is_of_default_split(study: Study, experiment: str | None) -> bool:
+    """Whether label counts and flow, which are of the default split, are of an experiment too."""
+    if experiment is None:
+        return True
+    known = study.experiments.get(experiment)
+    return known is not None and {a.split for a in known.arms} == {study.default_arm.split}
 
 
 def _counted(entry: CountOf, results: Results) -> tuple[float, str]:
@@ -362,7 +210,8 @@ def _counted(entry: CountOf, results: Results) -> tuple[float, str]:
         if rows.empty:
             return NAN, f"the cohort has no hospital {entry.site!r} at {entry.step!r}"
         # A hospital may be called "all" as well: the total is the later of the two.
-        return float(rows["recordings"].iloc[-1]), ""
+        records = next(noun for noun in _RECORDS if noun in flow)
+        return float(rows[records].iloc[-1]), ""
     if results.labels is None:
         return NAN, "no labels.csv was given"
     labels = results.labels
@@ -375,16 +224,18 @@ def _counted(entry: CountOf, results: Results) -> tuple[float, str]:
             chosen = chosen[chosen[key].astype(str).isin(["", values[0]])]
     if chosen.empty:
         return NAN, f"labels.csv has no part {' or '.join(entry.parts)}"
-    if entry.label == "negatives per positive":
+    if entry.label == RATIO:
         return float(chosen["negative"].sum() / max(chosen["positive"].sum(), 1)), ""
     column = "recordings" if entry.label == "all" else entry.label
+    if column not in chosen:
+        return NAN, f"labels.csv has no label {column!r}"
     return float(chosen[column].sum()), ""
 
 
 def _parameter_rows(paper: Paper, study: Study, results: Results) -> Iterator[dict[str, Any]]:
     for entry in paper.parameters:
         what = f"Parameters of {entry.model}"
-        settings = _differences(paper, study, "parameters")
+        settings = differences(paper, study, "parameters")
         facts = {"paper": entry.value, "settings": settings}
         ours = results.sizes.get(entry.model)
         if ours is None:
@@ -405,18 +256,24 @@ def _value_rows(paper: Paper, study: Study, results: Results) -> Iterator[dict[s
             entry = dataclasses.replace(
                 table, id="/".join([table.id, *map(_word, levels.values())])
             )
-            found = _find(results, table.experiment, levels)
+            found = _find(results, table.experiment, levels, table.measure)
             for side, column in [("cv", "cv_mean"), ("test", "test")]:
                 if cell.get(column) is None:
                     continue
                 facts = {"paper": float(cell[column])}
                 if side == "cv" and cell.get("cv_sd") is not None:
                     facts["paper_sd"] = float(cell["cv_sd"])
-                title = {"cv": "CV AUC", "test": "test AUC"}[side]
+                title = _side_title(found, side, table.measure)
                 named = dataclasses.replace(entry, id=f"{entry.id}/{side}")
                 yield _value_row(
                     paper, study, named, f"{_title(levels)}: {title}", found, side, levels, facts
                 )
+
+
+def _side_title(found: Mapping[str, str] | str, side: str, measure: str) -> str:
+    judged = not isinstance(found, str) and judged_by_all([found.get("cv_method", "")])
+    title = {"cv": "validation" if judged else "CV", "test": "test"}[side]
+    return f"{title} {HEADLINES[measure].words}"
 
 
 def _value_row(
@@ -433,28 +290,47 @@ def _value_row(
         return _not_run("value", entry, what, found, **facts)
     ours, low, high, sd = _of_side(found, side)
     if not math.isfinite(ours):
-        return _not_run("value", entry, what, f"the arm has no {side} AUC", **facts)
+        words = HEADLINES[entry.measure].words
+        return _not_run("value", entry, what, f"the arm has no {side} {words}", **facts)
     simulated = _simulated(study, found["split"])
-    settings = _differences(
-        paper, study, "performance", found["arm"], found["split"], tuple(levels)
-    )
+    settings = differences(paper, study, "performance", found["arm"], found["split"], tuple(levels))
     verdict = judge_value(facts["paper"], ours, low, high, simulated=simulated)
     numbers = {**facts, "ours": ours, "ours_sd": sd, "low": low, "high": high}
     return _row("value", entry, what, verdict, settings=settings, leaky=found["leaky"], **numbers)
 
 
-def _find(results: Results, experiment: str, levels: Mapping[str, Any]) -> dict[str, str] | str:
-    """Return the row of an arm in the table of its experiment, or why there is none."""
+def _find(
+    results: Results, experiment: str, levels: Mapping[str, Any], measure: str
+) -> dict[str, str] | str:
+    """Return the row of an arm in the table of its experiment, or why there is none.
+
+    In a matrix, an arm may lack a factor that others have, as a network that is trained on real
+    images lacks a generator: its row is taken where it is the only one that fits.
+    """
     if experiment not in results.tables:
         return f"no experiment {experiment!r} in this study"
     table = results.tables[experiment]
+    if "measure" in table:
+        table = table[table["measure"] == measure]
+    if table.empty or ("measure" not in table and measure != MEASURES[0]):
+        return f"the experiment is not about {HEADLINES[measure].words}"
     for name in levels:
         if name not in table:
             return f"the experiment does not vary {name}"
     wanted = {name: _word(level) for name, level in levels.items()}
-    for row in table.to_dict("records"):
+    rows = [
+        {str(key): str(value) for key, value in row.items()} for row in table.to_dict("records")
+    ]
+    for row in rows:
         if all(row[name] == level for name, level in wanted.items()):
-            return {str(key): str(value) for key, value in row.items()}
+            return row
+    partial = [
+        row
+        for row in rows
+        if "reference_arm" in row and all(row[n] in ("", level) for n, level in wanted.items())
+    ]
+    if len(partial) == 1:
+        return partial[0]
     return f"no such arm in this preset ({', '.join(wanted.values())})"
 
 
@@ -473,10 +349,15 @@ def _title(levels: Mapping[str, Any]) -> str:
 
 
 def _of_side(row: Mapping[str, str], side: str) -> tuple[float, float, float, float]:
-    """Return AUC, interval and standard deviation of an arm in cross-validation or on the test."""
-    value = {"cv": "cv_mean", "test": "test_auc"}[side]
+    """Return value, interval and deviation of an arm, in cross-validation or on the test."""
+    value = {"cv": "cv_mean", "test": _tested(row)}[side]
     ours, low, high, sd = _numbers(row, value, f"{side}_low", f"{side}_high", f"{side}_sd")
     return ours, low, high, sd
+
+
+def _tested(columns: Container[str]) -> str:
+    """Return the column of values on the test set, by the columns that there are."""
+    return "test_auc" if "test_auc" in columns else "test_value"
 
 
 def _numbers(row: Mapping[str, str], *names: str) -> list[float]:
@@ -488,20 +369,23 @@ def _statement_row(
 ) -> dict[str, Any]:
     what = f"{entry.text} ({_title(entry.level)}"
     what += f" minus {_title(entry.against)})" if entry.against else ": test minus CV)"
-    one = _find(results, entry.experiment, entry.level)
-    other = _find(results, entry.experiment, entry.against) if entry.against else one
+    one = _find(results, entry.experiment, entry.level, entry.measure)
+    other = one
+    if entry.against:
+        other = _find(results, entry.experiment, entry.against, entry.measure)
     if isinstance(one, str) or isinstance(other, str):
         why = one if isinstance(one, str) else str(other)
         return _not_run("statement", entry, what, why, says=entry.says)
     if entry.of == "cv":
-        ours, low, high = _over_runs(one, other, results)
+        ours, low, high = _over_runs(one, other, results.runs.get(entry.measure, {}))
     else:
         ours, low, high = _test_minus_cv(one)
     if not math.isfinite(ours):
-        return _not_run("statement", entry, what, "there is no such AUC", says=entry.says)
+        why = f"there is no such {HEADLINES[entry.measure].words}"
+        return _not_run("statement", entry, what, why, says=entry.says)
     simulated = _simulated(study, one["split"])
     verdict = judge_statement(entry.says, low, high, entry.margin, simulated=simulated)
-    settings = _differences(
+    settings = differences(
         paper, study, "performance", one["arm"], one["split"], tuple(entry.level)
     )
     leaky = "yes" if "yes" in (one["leaky"], other["leaky"]) else "no"
@@ -510,17 +394,22 @@ def _statement_row(
 
 
 def _over_runs(
-    one: Mapping[str, str], other: Mapping[str, str], results: Results
+    one: Mapping[str, str], other: Mapping[str, str], runs: Mapping[Key, Runs]
 ) -> tuple[float, float, float]:
     keys = [(row["arm"], row["split"]) for row in (one, other)]
-    if all(key in results.runs for key in keys):
-        found = compare_over_runs(results.runs[keys[0]], results.runs[keys[1]])
+    if one.get("reference_arm") == other["arm"] and one["split"] == other["split"]:
+        # The table has the very difference, where runs share a validation set with its interval.
+        ours, low, high = _numbers(one, *(f"cv_difference{end}" for end in ("", "_low", "_high")))
+        if math.isfinite(ours):
+            return ours, low, high
+    if all(key in runs for key in keys):
+        found = compare_over_runs(runs[keys[0]], runs[keys[1]])
         return found.value, found.low, found.high
     return _of_side(one, "cv")[0] - _of_side(other, "cv")[0], NAN, NAN
 
 
 def _test_minus_cv(row: Mapping[str, str]) -> tuple[float, float, float]:
-    """Return the difference of an arm's two AUCs, on different patients and so independent.
+    """Return the difference of an arm's two values, on different patients and so independent.
 
     Both are means over single runs: the mean score of all runs, which the test column shows, ranks
     better than one run does, and would hide a loss. The interval is that of Newcombe's method of
@@ -538,9 +427,11 @@ def _test_minus_cv(row: Mapping[str, str]) -> tuple[float, float, float]:
 def _wins_row(paper: Paper, study: Study, results: Results, entry: Wins) -> dict[str, Any]:
     facts = {"paper": float(entry.value)}
     table = results.tables.get(entry.experiment)
+    if table is not None and "measure" in table:
+        table = table[table["measure"] == entry.measure]
     if table is None or entry.factor not in table or entry.over not in table:
         return _not_run("wins", entry, entry.text, "no such experiment in this study", **facts)
-    column = {"cv": "cv_mean", "test": "test_auc"}[entry.of]
+    column = {"cv": "cv_mean", "test": _tested(table)}[entry.of]
     values = pd.to_numeric(table[column], errors="coerce")
     known = table[values.notna() & (table[entry.factor] != "")].assign(value=values)
     level = _word(entry.level)
@@ -554,161 +445,12 @@ def _wins_row(paper: Paper, study: Study, results: Results, entry: Wins) -> dict
     winners = [part[entry.factor].to_numpy()[part["value"].argmax()] for part in contests]
     won = winners.count(level)
     simulated = _simulated(study, str(known["split"].iloc[0]))
-    verdict = (NOT_COMPARABLE, "our recordings are simulated")
+    verdict = (NOT_COMPARABLE, SIMULATED.format(records=simulated))
     if not simulated:
         verdict = (CANT_TELL, "a ranking without its uncertainty; see the table's differences")
     what = f"{entry.text} (ours: of {len(contests)})"
-    settings = _differences(paper, study, "performance", varied=(entry.factor, entry.over))
+    settings = differences(paper, study, "performance", varied=(entry.factor, entry.over))
     leaky = "yes" if "yes" in set(known["leaky"]) else "no"
     return _row(
         "wins", entry, what, verdict, ours=float(won), settings=settings, leaky=leaky, **facts
     )
-
-
-# Layout ------------------------------------------------------------------------------------------
-
-
-def lay_out_reproduction(
-    paper: Paper, settings: pd.DataFrame, sheet: pd.DataFrame, *, simulated: bool
-) -> list[DisplayTable]:
-    """Lay out a sheet for reading: first what was set otherwise, then every number."""
-    word = " (simulated)" if simulated else ""
-    return [_lay_out_settings(paper, settings, word), _lay_out_sheet(paper, settings, sheet, word)]
-
-
-def _lay_out_settings(paper: Paper, settings: pd.DataFrame, word: str) -> DisplayTable:
-    ordered = [settings[settings["state"] == state] for state in (OTHER, SILENT, SAME)]
-    rows: list[Row] = []
-    for part in ordered:
-        for i, row in enumerate(part.to_dict("records")):
-            keys = ("number", "key", "paper", "ours", "where")
-            cells = tuple(Cell(plain(row[key]) or "–") for key in keys)
-            rows.append(Row(cells, starts_group=bool(rows) and i == 0))
-    reading = (
-        "How to read: first what this study sets otherwise than the paper, numbered, then what the "
-        "paper does not say, then what is the same."
-    )
-    notes = (
-        f"The paper: {plain(paper.citation)}.",
-        "Ours are the settings in effect for the study's default arm.",
-    )
-    columns = ("No.", "Setting", "Paper", "Ours", "Where")
-    title = f"Reproduction: settings{word}"
-    return DisplayTable(title, columns, tuple(rows), reading, notes, 5, widths=SETTING_WIDTHS)
-
-
-def _lay_out_sheet(
-    paper: Paper, settings: pd.DataFrame, sheet: pd.DataFrame, word: str
-) -> DisplayTable:
-    numbers = {
-        row["key"]: row["number"] for row in settings.to_dict("records") if row["number"] != ""
-    }
-    rows: list[Row] = []
-    last = None
-    for row in _collapsed(sheet):
-        leaky = row["leaky"] == "yes"
-        texts = [
-            row["where"],
-            row["what"] + (" (leaky)" if leaky else ""),
-            row["verdict"],
-            row["why"],
-            _cited(row["settings"], numbers),
-            row["says"] or _shown(row, "paper"),
-            _shown(row, "ours"),
-            _interval(row),
-        ]
-        group = (row["kind"], row["where"])
-        cells = tuple(Cell(plain(text) or "–") for text in texts)
-        rows.append(Row(cells, leaky, starts_group=last is not None and group != last))
-        last = group
-    found = sheet["verdict"].value_counts()
-    tally = ", ".join(f"{word}: {found[word]}" for word in VERDICTS if word in found)
-    reading = (
-        "How to read: an AUC agrees where the paper's value lies within our 95\u00a0% interval and "
-        f"the interval is no wider than ± {NARROW:g}, differs where the value lies outside, and "
-        "otherwise nobody can tell."
-    )
-    notes = [
-        f"In all: {tally}.",
-        "The paper's own uncertainty is not counted. Counts and sizes are the same or they differ.",
-        "Statements are held against the interval of our difference: a loss is shown where it lies "
-        "below 0, no loss where it lies above the loss that would matter.",
-        "Settings: numbers of the table above that bear on the row; a key path is a setting of "
-        "this arm alone. What the paper does not say may differ as well.",
-    ]
-    if word:
-        notes.append(SIMULATED_NOTE + " They can neither confirm nor contradict the paper.")
-    leaky_rows = [row.leaky for row in rows]
-    if any(leaky_rows):
-        notes.append(LEAKY_NOTE)
-    columns = ("Where", "What", "Verdict", "Why", "Settings", "Paper", "Ours", "Our 95\u00a0%")
-    return DisplayTable(
-        f"Reproduction: {plain(paper.title)}{word}",
-        columns,
-        tuple(rows),
-        reading,
-        tuple(notes),
-        5,
-        bool(rows) and all(leaky_rows),
-        SHEET_WIDTHS,
-    )
-
-
-def _collapsed(sheet: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a sheet; many in succession that were not run become one."""
-    waiting: list[dict[str, Any]] = []
-
-    def flush() -> Iterator[dict[str, Any]]:
-        if len(waiting) <= FEW:
-            yield from waiting
-        else:
-            blank = dict.fromkeys(("paper", "paper_sd", "ours", "ours_sd", "low", "high"), NAN)
-            what = f"{len(waiting)} numbers, one by one in the CSV file"
-            why = "not in this preset or study"
-            yield waiting[0] | blank | {"what": what, "why": why, "settings": "", "says": ""}
-        waiting.clear()
-
-    for values in sheet.to_dict("records"):
-        row = {str(key): value for key, value in values.items()}
-        same = waiting and (row["kind"], row["where"]) == (waiting[0]["kind"], waiting[0]["where"])
-        if row["verdict"] != NOT_RUN:
-            yield from flush()
-            yield row
-            continue
-        if not same:
-            yield from flush()
-        waiting.append(row)
-    yield from flush()
-
-
-def _shown(row: Mapping[str, Any], side: str) -> str:
-    value, sd = row[side], row[f"{side}_sd"]
-    if not math.isfinite(value):
-        return "–"
-    if row["kind"] == "parameters":
-        return f"{value / 1e6:.1f} M"
-    if row["kind"] in ("count", "wins"):
-        return count(value) if float(value).is_integer() else number(value)
-    digits = 4 if row["kind"] == "value" else 3
-    # A statement's number is a difference.
-    return signed(value, digits) + (f" ± {number(sd, digits)}" if math.isfinite(sd) else "")
-
-
-def _interval(row: Mapping[str, Any]) -> str:
-    low, high = row["low"], row["high"]
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return "–"
-    # A dash between numbers that may be negative would be read as a sign.
-    return f"{signed(low)} to {signed(high)}"
-
-
-def _cited(differences: str, numbers: Mapping[str, Any]) -> str:
-    """Return the numbers of the settings that differ; one that only this arm has is spelled out."""
-    cited, own = [], []
-    for part in filter(None, differences.split("; ")):
-        key = part.partition(":")[0]
-        if key in numbers:
-            cited.append(int(numbers[key]))
-        else:
-            own.append(part)
-    return ", ".join([*map(str, sorted(cited)), *own])

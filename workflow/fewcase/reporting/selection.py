@@ -13,11 +13,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from fewcase.reporting.display import Cell, DisplayTable, Row
-from fewcase.reporting.evidence import Evidence, Key, Runs, aligned
-from fewcase.reporting.experiments import Experiment
-from fewcase.reporting.tables import groups_of, names_of_arms, titled, warnings_of
+from fewcase.reporting.evidence import Evidence, Key, aligned
+from fewcase.reporting.experiment_plan import Experiment
+from fewcase.reporting.headline import HEADLINES, judged_by_all
+from fewcase.reporting.table_parts import groups_of, names_of_arms, titled, warnings_of
 from fewcase.reporting.text import difference, number, plain, with_interval
-from fewcase.statistics.comparisons import Difference, compare_aucs, compare_runs, no_difference
+from fewcase.statistics.comparisons import Difference, compare_runs, no_difference
 from fewcase.statistics.intervals import Estimate, mean_over_folds, undefined
 
 COLUMNS = (
@@ -53,7 +54,7 @@ def tabulate_selection(
     """Return, for each group of rival arms, the winner's value beside that of an honest choice.
 
     Rivals share a split: all arms under it, and, where the table has groups, those of each level
-    of the first factor.
+    of the first factor, or of each column of a matrix. All is about the experiment's headline.
 
     Parameters
     ----------
@@ -67,21 +68,26 @@ def tabulate_selection(
     Returns
     -------
     pandas.DataFrame
-        Columns `COLUMNS`. ``picked_on`` is ``validation``: `flat` is the largest mean AUC of
-        cross-validation, `nested` the mean over runs of the validation AUC of the arm that was
-        best on the run's inner parts, with the corrected resampled t interval, `chosen` how many
-        runs picked each arm (JSON). Or it is ``test``: `flat` is the largest AUC on the test set,
-        `nested` the test AUC of the arm with the largest mean in cross-validation. Ties, and runs
-        without an AUC on any inner part, go to the reference arm, else to the first. `gap` is flat
-        less nested; where the winner or an arm that was picked lacks a run, over the runs that have
-        both (`gap_method` counts the others).
+        Columns `COLUMNS`. ``picked_on`` is ``validation``: `flat` is the largest mean AUC, or
+        whatever the experiment is about, of cross-validation, `nested` the mean over runs of the
+        validation AUC of the arm that was best on the run's inner parts, with the corrected
+        resampled t interval (where a seed has one fold only, that of the mean of runs on the same
+        patients), `chosen` how many runs picked each arm (JSON). Or it is ``test``: `flat` is the
+        largest AUC on the test set, `nested` the test AUC of the arm with the largest mean in
+        cross-validation. Ties, and runs without an AUC on any inner part, go to the reference arm,
+        else to the first. `gap` is flat less nested; where the winner or an arm that was picked
+        lacks a run, over the runs that have both (`gap_method` counts the others).
 
     References
     ----------
     Varma and Simon, BMC Bioinformatics 7:91, 2006; Cawley and Talbot, JMLR 11, 2010.
     """
     rows = []
-    if experiment.selection and experiment.layout in ("grid", "sweep"):
+    headline, value = experiment.headline, f"test_{experiment.value_column}"
+    if "measure" in table:
+        table = table[table["measure"] == headline.name].reset_index(drop=True)
+    evidence = evidence.of(headline.name)
+    if experiment.selection and experiment.layout in ("grid", "sweep", "matrix"):
         for group, chosen in _rivals(experiment, table):
             rivals = table.iloc[chosen]
             facts = {
@@ -92,7 +98,7 @@ def tabulate_selection(
             preferred = _preferred(rivals, experiment.references)
             found = [
                 _on_validation(rivals, preferred, evidence),
-                _on_test(rivals, preferred, evidence),
+                _on_test(rivals, value, preferred, evidence),
             ]
             rows += [facts | row for row in found if row]
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -101,6 +107,8 @@ def tabulate_selection(
 def _rivals(experiment: Experiment, table: pd.DataFrame) -> Iterator[tuple[str, list[int]]]:
     """Yield name and rows of each group of two arms or more, the same arms once."""
     groups = groups_of(experiment, table)
+    if experiment.layout == "matrix":
+        groups = table[experiment.column_factor].tolist()
     splits = table["split"].tolist()
     sets: dict[tuple[str, str], list[int]] = {}
     for i, split in enumerate(splits):
@@ -156,7 +164,7 @@ def _on_validation(
     counts: dict[int, int] = {}
     nested, gap = undefined("no runs were given"), no_difference("no runs were given")
     if len(runs) == len(keys):
-        nested, gap, counts = _nested(runs, winner, preferred)
+        nested, gap, counts = _nested(keys, winner, preferred, evidence)
     return _row(
         "validation",
         keys,
@@ -170,14 +178,16 @@ def _on_validation(
 
 
 def _nested(
-    runs: Sequence[Runs], winner: int, preferred: int
+    keys: Sequence[Key], winner: int, preferred: int, evidence: Evidence
 ) -> tuple[Estimate, Difference, dict[int, int]]:
     """Return the nested mean, the gap of the winner to it, and how often each arm was picked."""
+    runs = [evidence.runs[key] for key in keys]
     judged = aligned([of_arm.validation for of_arm in runs])
     order = sorted(set().union(*(of_arm.validation for of_arm in runs)))
     inner = np.array([[a.inner.get(run, math.nan) for a in runs] for run in order])
     if not np.isfinite(inner).any():
-        reason = "no inner part with both classes was predicted"
+        classes = "both classes" if evidence.measure == "auc" else "all classes"
+        reason = f"no inner part with {classes} was predicted"
         return undefined(reason), no_difference(reason), {}
     # An arm that has no value to show for a run cannot be picked for it.
     offered = np.where(np.isfinite(judged), inner, np.nan)
@@ -186,27 +196,53 @@ def _nested(
     values = judged[np.arange(len(judged)), picks]
     ratio = next(filter(math.isfinite, (of_arm.test_to_train for of_arm in runs)), float("nan"))
     counts = {int(i): int((picks == i).sum()) for i in np.unique(picks)}
-    if not math.isfinite(ratio):
+    if math.isfinite(ratio):
+        gap = compare_runs(judged[:, winner], values, ratio)
+        return mean_over_folds(values, ratio), gap, counts
+    on_same = _nested_on_units(keys, winner, picks, evidence)
+    if on_same is None:
         nan = float("nan")
         reason = "a seed has one fold only"
-        return (
-            Estimate(float(np.nanmean(values)), nan, nan, nan, reason),
-            no_difference(reason),
-            counts,
-        )
-    return mean_over_folds(values, ratio), compare_runs(judged[:, winner], values, ratio), counts
+        alone = Estimate(float(np.nanmean(values)), nan, nan, nan, reason)
+        return alone, no_difference(reason), counts
+    return *on_same, counts
 
 
-def _on_test(rivals: pd.DataFrame, preferred: int, evidence: Evidence) -> dict[str, Any] | None:
-    winner, honest = pick(rivals["test_auc"], preferred), pick(rivals["cv_mean"], preferred)
+def _nested_on_units(
+    keys: Sequence[Key], winner: int, picks: npt.NDArray[np.int64], evidence: Evidence
+) -> tuple[Estimate, Difference] | None:
+    """Return the nested mean of runs on one validation set, and the gap of the winner to it.
+
+    Both are those of other patients; None where an arm has no values of the same units by seed.
+    """
+    base = evidence.units(keys[winner], "cv")
+    if base is None or len(base.scores) != len(picks):
+        return None
+    rows = []
+    for run, picked in enumerate(picks):
+        units = evidence.units(keys[picked], "cv")
+        in_order = None if units is None else units.in_order_of(base)
+        if in_order is None or len(in_order.scores) != len(picks):
+            return None
+        rows.append(in_order.scores[run])
+    headline, values = HEADLINES[evidence.measure], np.stack(rows)
+    about = base.labels, evidence.patients(keys[winner], "cv"), base.classes
+    gap = headline.compare_pooled(base.scores, values, *about)
+    return headline.estimate(values, *about), gap
+
+
+def _on_test(
+    rivals: pd.DataFrame, value: str, preferred: int, evidence: Evidence
+) -> dict[str, Any] | None:
+    winner, honest = pick(rivals[value], preferred), pick(rivals["cv_mean"], preferred)
     if winner is None or honest is None:
         return None
     keys: list[Key] = list(zip(rivals["arm"], rivals["split"], strict=True))
     row = rivals.iloc[honest]
     nested = Estimate(
-        row["test_auc"], float("nan"), row["test_low"], row["test_high"], row["test_method"]
+        row[value], float("nan"), row["test_low"], row["test_high"], row["test_method"]
     )
-    flat = float(rivals["test_auc"].iloc[winner])
+    flat = float(rivals[value].iloc[winner])
     gap = _with_value(_gap_on_test(keys[winner], keys[honest], evidence), flat - nested.value)
     return _row("test", keys, winner, flat, nested, gap, {keys[honest][0]: 1}, 0)
 
@@ -224,7 +260,8 @@ def _gap_on_test(winner: Key, honest: Key, evidence: Evidence) -> Difference:
     if one is None or two is None:
         return no_difference("no scores of the same units")
     scores = np.concatenate([two.scores, one.scores])
-    return compare_aucs(scores, two.labels, evidence.patients(honest, "test"), 0)[1]
+    about = two.labels, evidence.patients(honest, "test"), two.classes
+    return HEADLINES[evidence.measure].compare(scores, *about)[1]
 
 
 def _row(
@@ -259,22 +296,27 @@ def lay_out_selection(experiment: Experiment, selection: pd.DataFrame) -> list[D
     """Lay out flat and nested values for reading; an empty list where nothing was selected."""
     if selection.empty:
         return []
-    names, within = names_of_arms(experiment), names_of_arms(experiment, experiment.factors[1:])
+    first_factor = experiment.factors[:1]
+    if experiment.layout == "matrix":
+        first_factor = [experiment.column_factor]
+    others = [name for name in experiment.factors if name not in first_factor]
+    names, within = names_of_arms(experiment), names_of_arms(experiment, others)
+    words = experiment.headline.words
     grouped = bool((selection["group"] != "").any())
     # A group that is under one split alone needs no split beside it.
     splits = bool((selection.groupby("group")["split"].nunique() > 1).any())
     rows = []
     for i, row in enumerate(selection.to_dict("records")):
         leaky = row["leaky"] == "yes"
-        first = plain(row["group"]) or "all arms"
-        words = [f"{first} (leaky)" if leaky else first]
-        words += [plain(row["split"])] if splits else []
+        first = plain(experiment.word(row["group"]) if row["group"] else "") or "all arms"
+        told = [f"{first} (leaky)" if leaky else first]
+        told += [plain(row["split"])] if splits else []
         of_row = within if row["group"] else names
-        words += [row["picked_on"], of_row.get((row["winner"], row["split"]), row["winner"])]
+        told += [row["picked_on"], of_row.get((row["winner"], row["split"]), row["winner"])]
         same = row["gap_method"] == "undefined: both choices are the same arm"
         gap = difference(row["gap"], row["gap_low"], row["gap_high"])
         cells = [
-            *words,
+            *told,
             number(row["flat"]),
             with_interval(row["nested"], row["nested_low"], row["nested_high"]),
             "same arm" if same else gap,
@@ -287,13 +329,13 @@ def lay_out_selection(experiment: Experiment, selection: pd.DataFrame) -> list[D
         *(["Split"] if splits else []),
         "Picked on",
         "Winner",
-        "Flat AUC",
-        "Nested AUC [95\u00a0%]",
+        f"Flat {words}",
+        f"Nested {words} [95\u00a0%]",
         "Gap [95\u00a0%]",
         "Picked instead",
     )
     title = titled(experiment, "what picking the winner adds")
-    notes = (*_notes(selection), *warnings_of(experiment))
+    notes = (*_notes(selection, words), *warnings_of(experiment))
     leaky = bool((selection["leaky"] == "yes").all())
     flush_left = 4 if splits else 3
     return [DisplayTable(title, columns, tuple(rows), READING, notes, flush_left, leaky)]
@@ -313,28 +355,34 @@ def _told(row: Mapping[Any, Any], names: Mapping[Key, str], shown: int = 3) -> s
     return ", ".join(texts)
 
 
-def _notes(selection: pd.DataFrame) -> list[str]:
+def _notes(selection: pd.DataFrame, words: str) -> list[str]:
     notes = []
     parts = sorted({int(n) for n in selection["inner_parts"] if str(n) not in ("", "nan")})
     if parts:
         word = "part" if parts[-1] == 1 else "parts"
+        stopped = f"so that a network is chosen by its best {words} over epochs"
+        if words != "AUC":
+            stopped = "by the AUC"
+        over, mean = "the corrected resampled t", "mean of cross-validation"
+        if judged_by_all(selection.loc[selection["picked_on"] == "validation", "nested_method"]):
+            over = "the interval of the mean of runs on the same patients"
+            mean = "mean on the validation set"
         notes.append(
-            "Picked on validation: flat is the largest mean of cross-validation; nested takes, in "
-            f"each run, the validation AUC of the arm that was best on {parts[-1]} inner {word} of "
-            "the training data (in brackets how many runs took which), with the corrected "
-            f"resampled t; where training stops early, the same {word} decided when, so that a "
-            "network is chosen by its best AUC over epochs."
+            f"Picked on validation: flat is the largest {mean}; nested takes, in "
+            f"each run, the validation {words} of the arm that was best on {parts[-1]} inner "
+            f"{word} of the training data (in brackets how many runs took which), with {over}; "
+            f"where training stops early, the same {word} decided when, {stopped}."
         )
     if selection["gap_method"].str.contains("undefined in").any():
         notes.append(
-            "Where an arm lacks the AUC of a run, the gap is over the runs that have both values, "
-            "and not the difference of the two columns."
+            f"Where an arm lacks the {words} of a run, the gap is over the runs that have both "
+            "values, and not the difference of the two columns."
         )
     if (selection["picked_on"] == "test").any():
         notes.append(
-            "Picked on test: flat is the largest AUC on the test set; nested is the test AUC of "
-            "the arm with the largest mean of cross-validation, which needs no look at the test "
-            "set."
+            f"Picked on test: flat is the largest {words} on the test set; nested is the test "
+            f"{words} of the arm with the largest mean of cross-validation, which needs no look at "
+            "the test set."
         )
     reasons = {
         method.removeprefix("undefined: ")

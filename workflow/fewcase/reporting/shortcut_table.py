@@ -13,7 +13,9 @@ import pandas as pd
 from fewcase.reporting.certificate_table import Standing, standing_in
 from fewcase.reporting.display import Cell, DisplayTable, Row, warnings_below
 from fewcase.reporting.evidence import best_shortcut
-from fewcase.reporting.performance import Footnotes, cell_text, read_content, records
+from fewcase.reporting.headline import HEADLINES, Headline, judged_by_all
+from fewcase.reporting.performance import read_content, records
+from fewcase.reporting.performance_tables import Footnotes, cell_text
 from fewcase.reporting.text import plain, shortcut_title, with_interval
 from fewcase.study.errors import InputError
 from fewcase.study.words import SHORTCUT_PREFIX
@@ -21,9 +23,13 @@ from fewcase.study.words import SHORTCUT_PREFIX
 ARM_TITLE = "the study's default arm"
 CAPTION = (
     "Each row is a shortcut, with 95\u00a0% intervals; the shaded row is the study's default arm. "
-    "The dashed line at 0.5 is guessing, the dotted one the best shortcut: an arm that is not "
-    "clearly to its right may have learnt no more than the shortcut."
+    "{guessing}: an arm that is not clearly to its right may have learnt no more than the shortcut."
 )
+GUESSING = {
+    True: "The dashed line at 0.5 is guessing, the dotted one the best shortcut",
+    False: "The dotted line is the best shortcut",
+}
+"""What lines a figure has, by whether guessing has one."""
 READING = (
     "How to read: each shortcut guesses the label from something that is not the patient's "
     f"condition; {ARM_TITLE}, last under each split, has to beat the best of them, not 0.5."
@@ -36,7 +42,7 @@ LOOKS_AT = {
     "pixels": "mean colours, their histogram and the border, not what the image shows",
     "metadata": "what is known without the recording: site, year, gestational age and the like",
 }
-SIDES = {"cv": ("auc_mean", "auc_pooled"), "test": ("auc_ensemble", "auc_mean")}
+NOUNS_WITH_ARTICLE = {"window": "a recording", "image": "an image", "tile": "an image"}
 NUMBERS = ("value", "sd", "low", "high", "method", "examples", "positives")
 
 
@@ -78,6 +84,23 @@ class ShortcutStudy:
     simulated: bool
     arm: str
     splits: tuple[SplitTitle, ...]
+    measure: str = "auc"
+    unit: str = "window"
+
+    @property
+    def headline(self) -> Headline:
+        """The measure that the study is about."""
+        return HEADLINES[self.measure]
+
+    @property
+    def value_column(self) -> str:
+        """How columns of values end."""
+        return "auc" if self.headline.is_auc else "value"
+
+    @property
+    def guessing(self) -> float | None:
+        """What guessing reaches, where that is known from the measure alone."""
+        return 0.5 if self.headline.is_auc else None
 
     @property
     def leaky(self) -> bool:
@@ -104,14 +127,16 @@ class ShortcutStudy:
 def read_shortcut_study(text: str) -> ShortcutStudy:
     """Read a study from JSON: title, simulated, arm, splits (name, title, leaky, default).
 
-    Of a split the name alone is required.
+    Of a split the name alone is required. Optionally measure (auc where it is not named) and unit
+    (window, image or tile).
 
     Raises
     ------
     InputError
         Where the text is no JSON, a key is missing or unknown, or there is no split.
     """
-    values = read_content(text, {"title", "simulated", "arm", "splits"}, set())
+    required = {"title", "simulated", "arm", "splits"}
+    values = read_content(text, required, {"measure", "unit"})
     splits = []
     for i, split in enumerate(values["splits"]):
         if not isinstance(split, Mapping) or "name" not in split:
@@ -130,14 +155,19 @@ def read_shortcut_study(text: str) -> ShortcutStudy:
     if not splits:
         raise InputError("--content: splits is empty; name at least the study's default split.")
     return ShortcutStudy(
-        str(values["title"]), bool(values["simulated"]), str(values["arm"]), tuple(splits)
+        str(values["title"]),
+        bool(values["simulated"]),
+        str(values["arm"]),
+        tuple(splits),
+        str(values.get("measure") or "auc"),
+        str(values.get("unit") or "window"),
     )
 
 
 def tabulate_shortcuts(
     study: ShortcutStudy, shortcuts: pd.DataFrame, arms: pd.DataFrame
 ) -> pd.DataFrame:
-    """Return the ROC-AUC of every shortcut, and of the study's arm, under each split.
+    """Return the value of every shortcut, and of the study's arm, under each split.
 
     Parameters
     ----------
@@ -151,10 +181,10 @@ def tabulate_shortcuts(
     -------
     pandas.DataFrame
         Columns split, leaky, shortcut (empty for the arm, which comes last under each split), arm,
-        best (yes for the shortcut with the highest AUC in cross-validation), looks_at, and, with
-        the prefixes ``cv_`` and ``test_``, auc, sd, low, high, method, examples, positives. In
-        cross-validation the AUC is the mean over runs, or that of all folds together where there
-        is no mean; on the test set that of the score averaged over runs.
+        best (yes for the shortcut with the highest value in cross-validation), looks_at, and, with
+        the prefixes ``cv_`` and ``test_``, auc (value, of another measure), sd, low, high, method,
+        examples, positives. In cross-validation the value is the mean over runs, or that of all
+        folds together where there is no mean; on the test set that of the score averaged over runs.
 
     Raises
     ------
@@ -165,7 +195,7 @@ def tabulate_shortcuts(
     rows = []
     for split in study.splits:
         found = [
-            _row(split, str(arm), part)
+            _row(study, split, str(arm), part)
             for arm, part in shortcuts[shortcuts["split"] == split.name].groupby("arm", sort=False)
         ]
         if not found:
@@ -173,17 +203,19 @@ def tabulate_shortcuts(
                 f"shortcuts: no scores under split {split.name!r}; give the shortcuts' scores of "
                 "every split that --content names."
             )
-        best = best_shortcut(shortcuts, split.name)
+        best = best_shortcut(shortcuts, split.name, study.headline.mean)
         for row in found:
             row["best"] = "yes" if best is not None and row["arm"] == best["arm"] else "no"
         rows += found
         of_arm = arms[arms["split"] == split.name]
         if len(of_arm):
-            rows.append(_row(split, study.arm, of_arm))
+            rows.append(_row(study, split, study.arm, of_arm))
     return pd.DataFrame(rows)
 
 
-def _row(split: SplitTitle, arm: str, part: pd.DataFrame) -> dict[str, Any]:
+def _row(study: ShortcutStudy, split: SplitTitle, arm: str, part: pd.DataFrame) -> dict[str, Any]:
+    headline = study.headline
+    sides = {"cv": (headline.mean, headline.pooled), "test": (headline.ensemble, headline.mean)}
     name = arm.removeprefix(SHORTCUT_PREFIX) if arm.startswith(SHORTCUT_PREFIX) else ""
     row: dict[str, Any] = {
         "split": split.name,
@@ -193,9 +225,9 @@ def _row(split: SplitTitle, arm: str, part: pd.DataFrame) -> dict[str, Any]:
         "best": "no" if name else "",
         "looks_at": LOOKS_AT.get(name, ""),
     }
-    for side, statistics in SIDES.items():
+    for side, statistics in sides.items():
         found = _first_known(part[part["set"] == side], statistics)
-        keys = ["auc" if key == "value" else key for key in NUMBERS]
+        keys = [study.value_column if key == "value" else key for key in NUMBERS]
         row |= {f"{side}_{new}": found[old] for new, old in zip(keys, NUMBERS, strict=True)}
     return row
 
@@ -223,27 +255,37 @@ def lay_out_shortcuts(study: ShortcutStudy, table: pd.DataFrame) -> DisplayTable
         cells.append(Cell(shortcut_title(name) if name else ARM_TITLE))
         for side in sides:
             cells.append(
-                Cell(_auc_text(row, side, footnotes), side == "cv" and row["best"] == "yes")
+                Cell(_text(study, row, side, footnotes), side == "cv" and row["best"] == "yes")
             )
         rows.append(Row(tuple(cells), leaky, last is not None and row["split"] != last))
         last = row["split"]
-    headings = {"cv": "CV AUC [95\u00a0%]", "test": "Test AUC [95\u00a0%]"}
+    cv = "Validation" if judged_by_all(table["cv_method"]) else "CV"
+    headings = {
+        side: f"{title} {study.headline.words} [95\u00a0%]"
+        for side, title in (("cv", cv), ("test", "Test"))
+    }
     words = ["Split", "Shortcut"] if several else ["Shortcut"]
     notes = [*_notes(study, table), *footnotes.notes]
     return DisplayTable(
         study.titled(),
         (*words, *(headings[side] for side in sides)),
         tuple(rows),
-        READING,
+        READING if study.headline.is_auc else READING.replace(", not 0.5", ""),
         tuple(notes),
         words=len(words),
         leaky=study.leaky,
     )
 
 
-def _auc_text(row: Mapping[str, Any], side: str, footnotes: Footnotes) -> str:
+def caption_of(study: ShortcutStudy) -> str:
+    """Return how to read the figure of shortcuts."""
+    return CAPTION.format(guessing=GUESSING[study.guessing is not None])
+
+
+def _text(study: ShortcutStudy, row: Mapping[str, Any], side: str, footnotes: Footnotes) -> str:
     numbers = {key: row[f"{side}_{key}"] for key in ("low", "high", "method")}
-    return cell_text({"statistic": "auc", "value": row[f"{side}_auc"], **numbers}, footnotes)
+    value = row[f"{side}_{study.value_column}"]
+    return cell_text({"statistic": study.measure, "value": value, **numbers}, footnotes)
 
 
 def _notes(study: ShortcutStudy, table: pd.DataFrame) -> list[str]:
@@ -253,30 +295,36 @@ def _notes(study: ShortcutStudy, table: pd.DataFrame) -> list[str]:
     ]
     notes = [f"What they look at. {'; '.join(told)}."] if told else []
     for split in study.splits:
-        notes += _note_of_best(split, table, several=len(study.splits) > 1)
+        notes += _note_of_best(study, split, table)
+    chance = "0.5" if study.headline.is_auc else "the class prior"
     notes.append(
-        "A shortcut far above 0.5 means that labels may be guessed in part from how, where or "
-        "when a recording was made; what a model has learnt is then only what it adds to that."
+        f"A shortcut far above {chance} means that labels may be guessed in part from how, where "
+        f"or when {NOUNS_WITH_ARTICLE[study.unit]} was made; what a model has learnt is then only "
+        "what it adds to that."
     )
+    if study.headline.note:
+        notes.append(study.headline.note)
     if "four_features" in set(table["shortcut"]):
         notes.append("The four CTG features are no artefact: they are the simple clinical rival.")
     arms = table.loc[table["shortcut"] == "", "arm"]
     if len(arms):
         notes.append(f"Default arm: {plain(arms.iloc[0])}. Bold: the best shortcut of a split.")
     splits = [(split.title, split.leaky, split.notes) for split in study.splits]
-    return [*notes, *warnings_below(study.simulated, splits)]
+    return [*notes, *warnings_below(study.simulated, splits, study.unit)]
 
 
-def _note_of_best(split: SplitTitle, table: pd.DataFrame, several: bool) -> list[str]:
+def _note_of_best(study: ShortcutStudy, split: SplitTitle, table: pd.DataFrame) -> list[str]:
     best = table[(table["split"] == split.name) & (table["best"] == "yes")]
     if best.empty:
         return []
     row = best.iloc[0]
-    where = f" under {plain(split.title)}" if several else ""
+    where = f" under {plain(split.title)}" if len(study.splits) > 1 else ""
+    value = row[f"cv_{study.value_column}"]
+    over = "on validation" if judged_by_all([row["cv_method"]]) else "in cross-validation"
     text = (
         f"Best shortcut{where}: {shortcut_title(row['shortcut'])}, "
-        f"{with_interval(row['cv_auc'], row['cv_low'], row['cv_high'])} in cross-validation"
+        f"{with_interval(value, row['cv_low'], row['cv_high'])} {over}"
     )
-    if math.isfinite(row["cv_low"]):
+    if math.isfinite(row["cv_low"]) and study.headline.is_auc:
         text += ", above chance" if row["cv_low"] > 0.5 else ", not shown to be above chance"
     return [text + "."]

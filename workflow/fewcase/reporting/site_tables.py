@@ -7,14 +7,9 @@ from typing import Any
 import pandas as pd
 
 from fewcase.reporting.display import Cell, DisplayTable, Row
-from fewcase.reporting.experiments import Experiment
-from fewcase.reporting.tables import (
-    examples_and_positives,
-    level_title,
-    machine_note,
-    titled,
-    warnings_of,
-)
+from fewcase.reporting.experiment_plan import Experiment
+from fewcase.reporting.table_parts import level_title, machine_note, titled, warnings_of, with_names
+from fewcase.reporting.tables import examples_and_positives
 from fewcase.reporting.text import (
     plain,
     with_interval,
@@ -44,6 +39,7 @@ def comparison_of_sites(experiment: Experiment, table: pd.DataFrame) -> pd.DataF
         low, high, examples, positives; of the test also mean and sd over runs.
     """
     names = [name for name in experiment.factors if name != "hold_out"]
+    table = with_names(experiment, table)
     rows: list[dict[str, Any]] = []
     # Keyed by arm as well: a factor that an arm leaves to the study is empty among its levels.
     for (arm, *levels), part in table.groupby(["arm", *names], sort=False):

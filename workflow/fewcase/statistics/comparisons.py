@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -114,12 +115,10 @@ def compare_aucs(
         elif found is not None and found.values[arm] > NOUGHT:
             method = f"{found.method}, paired"
             freedom = float(found.freedom[arm])
-            compared.append(
-                _student(float(value), float(found.values[arm]), freedom, level, method)
-            )
+            compared.append(student(float(value), float(found.values[arm]), freedom, level, method))
         else:
             counts = patients_of_each_class(positive, patients)
-            compared.append(_squared_and_added(placed.auc[[arm, reference]], counts, level))
+            compared.append(_without_placements(placed.auc[[arm, reference]], counts, level))
     return compared
 
 
@@ -145,26 +144,56 @@ def _same_ranking(differences: Placements, placed: Placements, arm: int) -> bool
     return bool(apart < 1e-12 and 1e-12 < placed.auc[arm] < 1 - 1e-12)
 
 
-def _squared_and_added(aucs: FloatArray, counts: tuple[int, int], level: float) -> Difference:
-    value = float(aucs[0] - aucs[1])
+def _without_placements(aucs: FloatArray, counts: tuple[int, int], level: float) -> Difference:
+    def interval(auc: float, at: float) -> tuple[float, float]:
+        return score_interval(auc, *counts, at)
 
-    def interval(at: float) -> tuple[float, float]:
-        (low, high), (low_other, high_other) = (score_interval(auc, *counts, at) for auc in aucs)
-        down = math.hypot(aucs[0] - low, high_other - aucs[1])
-        up = math.hypot(high - aucs[0], aucs[1] - low_other)
-        return max(value - down, -1.0), min(value + up, 1.0)
+    return squared_and_added(aucs, interval, level, "Newcombe scores, squared and added")
+
+
+def squared_and_added(
+    values: Sequence[float] | FloatArray,
+    interval: Callable[[float, float], tuple[float, float]],
+    level: float,
+    method: str,
+) -> Difference:
+    """Return the difference of two values from the intervals of each, as if independent.
+
+    Parameters
+    ----------
+    values
+        Of the arm and of the reference, 0 to 1.
+    interval
+        Returns the two ends for a value and a confidence level.
+    level
+        Confidence level.
+    method
+        What it is called.
+
+    References
+    ----------
+    Zou and Donner, Statistics in Medicine 27, 1693-1702, 2008.
+    """
+    value, other = map(float, values)
+    difference = value - other
+
+    def apart(at: float) -> tuple[float, float]:
+        (low, high), (low_other, high_other) = interval(value, at), interval(other, at)
+        down = math.hypot(value - low, high_other - other)
+        up = math.hypot(high - value, other - low_other)
+        return max(difference - down, -1.0), min(difference + up, 1.0)
 
     def holds_zero(at: float) -> bool:
-        low, high = interval(at)
+        low, high = apart(at)
         return low <= 0 <= high
 
     # The least level at which the interval holds 0; no level but 0 where there is no difference.
     inside, outside = 1 - 1e-12, 0.0
-    while inside - outside > 1e-9 and value != 0:
+    while inside - outside > 1e-9 and difference != 0:
         middle = (inside + outside) / 2
         inside, outside = (middle, outside) if holds_zero(middle) else (inside, middle)
-    p = 1.0 if value == 0 else 1 - inside
-    return Difference(value, *interval(level), p, "Newcombe scores, squared and added")
+    p = 1.0 if difference == 0 else 1 - inside
+    return Difference(difference, *apart(level), p, method)
 
 
 def compare_paired_pooled(
@@ -249,7 +278,7 @@ def compare_runs(
     method = f"corrected resampled t, paired{left_out}"
     if variance <= NOUGHT:
         return _without_variance(float(known.mean()), method)
-    return _student(float(known.mean()), variance, known.size - 1, level, method)
+    return student(float(known.mean()), variance, known.size - 1, level, method)
 
 
 def difference_unpaired(
@@ -305,12 +334,11 @@ def difference_unpaired(
     if variance <= NOUGHT:
         return _without_variance(value, method)
     spread = sum(part**2 / freedom for part, freedom in zip(variances, degrees, strict=True))
-    return _student(value, variance, variance**2 / spread, level, method)
+    return student(value, variance, variance**2 / spread, level, method)
 
 
-def _student(
-    value: float, variance: float, freedom: float, level: float, method: str
-) -> Difference:
+def student(value: float, variance: float, freedom: float, level: float, method: str) -> Difference:
+    """Return a difference with the interval and p-value of t with some degrees of freedom."""
     error = math.sqrt(variance)
     half = float(scipy.special.stdtrit(freedom, (1 + level) / 2)) * error
     p = 2 * float(scipy.special.stdtr(freedom, -abs(value) / error))
