@@ -35,23 +35,17 @@ from fewcase.study.settings import TrainingOptions
 from fewcase.training.learner import Learner
 from fewcase.training.loop import train
 from fewcase.training.run_data import RunData
+from fewcase.training.run_images import RunImages
 
 SIZE = 224
 STEPS = 2
 
 
-class MadeUpImages:
-    """Two-valued noise, made by row, in the form of an image store."""
-
-    packed = True
-
-    def __init__(self, count: int) -> None:
-        self.shape = (count, 3, SIZE, SIZE)
-
-    def read_packed(self, rows: np.ndarray) -> np.ndarray:
-        """Return uint8 (rows, 3, H, W // 8)."""
-        seeded = [np.random.default_rng(int(row)) for row in rows]
-        return np.stack([g.integers(0, 256, (3, SIZE, SIZE // 8), np.uint8) for g in seeded])
+def made_up_images(count: int, device: str) -> RunImages:
+    """Return two-valued noise, made by row."""
+    seeded = [np.random.default_rng(row) for row in range(count)]
+    packed = np.stack([g.integers(0, 256, (3, SIZE, SIZE // 8), np.uint8) for g in seeded])
+    return RunImages(torch.from_numpy(packed).to(device), packed=True)
 
 
 def made_up_run(batch: int) -> RunData:
@@ -92,7 +86,7 @@ def train_once(
             os.kill(os.getpid(), signal.SIGKILL)
 
     Learner.save, Learner.step = timed_save, killed_step  # type: ignore[method-assign]
-    images: Any = MadeUpImages(len(made_up_run(batch).rows))
+    images = made_up_images(len(made_up_run(batch).rows), device)
     outputs = train(recipe, options, made_up_run(batch), images, 0, device, resume, log)
     largest = max(path.stat().st_size for path in folder.iterdir())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

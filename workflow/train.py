@@ -3,18 +3,14 @@
 import argparse
 import json
 import logging
-import os
 import sys
-import tempfile
 from pathlib import Path
-
-import torch
 
 from fewcase.data.image_store import ImageStore
 from fewcase.data.stage import run
 from fewcase.runtime.checkpoint import ResumeFolder
-from fewcase.runtime.determinism import prepare_torch, seed_of
-from fewcase.runtime.device import name_devices, take_device
+from fewcase.runtime.determinism import seed_of
+from fewcase.runtime.job import add_machine_options, machine_keys, prepared_device
 from fewcase.splits.folds import read_split
 from fewcase.splits.sampling import part_left_out, read_samples
 from fewcase.study.fields import read_section
@@ -24,51 +20,48 @@ from fewcase.training.identity import identity_of
 from fewcase.training.loop import train
 from fewcase.training.outputs import write_outputs
 from fewcase.training.run_data import gather_run
+from fewcase.training.run_images import add_synthetic, choose_for_run, load_run_images
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--recipe", type=json.loads, required=True, help="factors of the arm, JSON")
-parser.add_argument("--training", type=json.loads, required=True, help="training section, JSON")
-parser.add_argument("--window-minutes", type=float, help="what the width of an image spans")
-parser.add_argument("--split", type=Path, required=True, help="split file")
-parser.add_argument("--sample", type=Path, required=True, help="sampled training rows")
-parser.add_argument("--images", type=Path, nargs="+", required=True, help="channel files, in order")
-parser.add_argument("--seed", type=int, required=True)
-parser.add_argument("--fold", type=int, required=True)
-parser.add_argument("--state", type=Path, required=True, help="folder for the resume state")
-parser.add_argument("--checkpoint-seconds", type=int, help="least time between resume states")
-parser.add_argument("--ignore-code-change", type=int, choices=(0, 1), help="resume all the same")
-parser.add_argument("--code", required=True, help="digest of the code, kept in the resume state")
+add = parser.add_argument
+add("--recipe", type=json.loads, required=True, help="factors of the arm, JSON")
+add("--window-minutes", type=float, help="what the width of an image spans")
+add("--split", type=Path, required=True, help="split file")
+add("--sample", type=Path, required=True, help="sampled training rows")
+add("--images", type=Path, nargs="+", required=True, help="channel files, in order")
+add("--synthetic", type=Path, help="folder of the fold's synthetic images, if the arm has a gan")
+add("--ratings", type=Path, help="what is known of each of them, if the arm selects")
+add("--seed", type=int, required=True)
+add("--fold", type=int, required=True)
 for output in ("weights", "history", "predictions", "options"):
-    parser.add_argument(f"--{output}", type=Path, required=True, help="output file")
-
-
-def machine(arguments: argparse.Namespace) -> dict[str, object]:
-    """Return the keys of `training` that the machine decides, where they were given."""
-    seconds, ignore = arguments.checkpoint_seconds, arguments.ignore_code_change
-    keys: dict[str, object] = {} if seconds is None else {"checkpoint_minutes": seconds / 60}
-    return keys if ignore is None else {**keys, "ignore_code_change": bool(ignore)}
+    add(f"--{output}", type=Path, required=True, help="output file")
+add_machine_options(parser)
 
 
 def main(arguments: argparse.Namespace) -> None:
     log = logging.getLogger("fewcase")
     recipe = read_recipe(arguments.recipe, "recipe")
-    options = read_section(TrainingOptions, arguments.training | machine(arguments), "training")
+    options = read_section(TrainingOptions, machine_keys(arguments), "training")
     split = read_split(arguments.split)
     samples = read_samples(arguments.sample, split)
     data = gather_run(split, samples, arguments.fold, recipe.bags)
     images = ImageStore.open(arguments.images)
+    chosen = None
+    if arguments.synthetic is not None:
+        folder, ratings = arguments.synthetic, arguments.ratings
+        chosen = choose_for_run(recipe, data, folder, arguments.fold, ratings)
+        data = add_synthetic(data, chosen, with_real=recipe.training_set != "synthetic")
     inner = part_left_out(samples)
     key = (arguments.seed, arguments.fold, *([inner] if inner else []))
-    identity = identity_of(recipe, options, data, arguments.images, key, arguments.window_minutes)
+    about = (arguments.images, key, arguments.window_minutes, chosen and chosen.digest)
+    identity = identity_of(recipe, options, data, *about)
     resume = ResumeFolder(
         arguments.state, identity, arguments.code, options.ignore_code_change, log
     )
-    devices = name_devices(os.environ.get("CUDA_VISIBLE_DEVICES"), torch.cuda.device_count())
-    locks = Path(tempfile.gettempdir()) / "fewcase-devices"
-    with take_device(devices, locks, log, os.environ.get("SLURM_JOB_ID")) as device:
-        prepare_torch(options.threads, device)
+    with prepared_device(options, log) as device:
+        loaded = load_run_images(images, data.rows, recipe, device, chosen)
         outputs = train(
-            *(recipe, options, data, images, seed_of(*key), device, resume, log),
+            *(recipe, options, data, loaded, seed_of(*key), device, resume, log),
             window_minutes=arguments.window_minutes,
         )
     outputs.about["code"] = resume.codes

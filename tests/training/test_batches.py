@@ -89,3 +89,27 @@ def test_batches_without_a_positive_are_refused_with_the_size_that_would_do():
         draw_batches(labels, 20, True, (0,))
     assert all(labels[batch].sum() == 1 for batch in draw_batches(labels, 34, True, (0,)))
     assert len(draw_batches(labels, 20, False, (0,))) == 5
+
+
+def test_oversampling_draws_every_class_equally_often_and_no_row_much_more_than_another():
+    labels = np.repeat([0, 1, 2], [70, 20, 8])
+    batches = draw_batches(labels, 14, ratio_batches=True, key=(0,), oversample=True)
+    drawn = np.concatenate(batches)
+    assert len(drawn) == 98
+    counts = np.bincount(labels[drawn])
+    assert counts.max() - counts.min() <= 1
+    for label in range(3):
+        times = np.bincount(drawn, minlength=98)[labels == label]
+        assert times.max() - times.min() <= 1
+    # Each batch has each class as often as any other, to within one.
+    for batch in batches:
+        in_batch = np.bincount(labels[batch], minlength=3)
+        assert in_batch.max() - in_batch.min() <= 1
+
+
+def test_oversampling_gives_all_rows_of_a_large_class_their_turn_over_epochs():
+    labels = np.repeat([0, 1], [60, 6])
+    seen = [
+        draw_batches(labels, 11, True, key=(0, epoch), oversample=True) for epoch in range(12)
+    ]
+    assert set(np.concatenate([row for epoch in seen for row in epoch])) == set(range(66))

@@ -19,6 +19,8 @@ from fewcase.study.recipe import Recipe
 from fewcase.study.settings import TrainingOptions
 from fewcase.training.batches import draw_batches
 from fewcase.training.loop import train
+from fewcase.training.run_images import load_run_images
+
 from fewcase.training.optimisation import learning_rate
 from fewcase.training.run_data import gather_run
 
@@ -59,7 +61,8 @@ def fit(data, images, tmp_path):
         resume = ResumeFolder(tmp_path / "state", {}, "", True, LOG)
         options = options or TrainingOptions(checkpoint_minutes=100)
         try:
-            return train(recipe, options, data, images, seed, "cpu", resume, LOG, window_minutes)
+            loaded = load_run_images(images, data.rows, recipe, "cpu")
+            return train(recipe, options, data, loaded, seed, "cpu", resume, LOG, window_minutes)
         finally:
             resume.delete()
 

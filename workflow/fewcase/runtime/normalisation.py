@@ -41,13 +41,13 @@ class DeviceImages:
         self.packed = packed
         self.device = device = stored.device
         self._stored = stored
-        self._mean = torch.tensor(mean, dtype=torch.float32, device=device)[:, None, None]
-        self._std = torch.tensor(std, dtype=torch.float32, device=device)[:, None, None]
+        self.mean = torch.tensor(mean, dtype=torch.float32, device=device)[:, None, None]
+        self.std = torch.tensor(std, dtype=torch.float32, device=device)[:, None, None]
         self._bits = torch.arange(7, -1, -1, dtype=torch.uint8, device=device)
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         #: The value of a white pixel in each channel after normalisation, (C,).
-        self.white = ((1 - self._mean) / self._std).flatten()
-        self._black = (0 - self._mean) / self._std
+        self.white = ((1 - self.mean) / self.std).flatten()
+        self._black = (0 - self.mean) / self.std
 
     def __len__(self) -> int:
         return len(self._stored)
@@ -59,5 +59,5 @@ class DeviceImages:
             bits = (stored.unsqueeze(-1) >> self._bits) & 1
             images = torch.where(bits.flatten(-2).bool(), self.white[:, None, None], self._black)
         else:
-            images = (stored / 255 - self._mean) / self._std
+            images = (stored / 255 - self.mean) / self.std
         return images.contiguous(memory_format=self._format)

@@ -30,6 +30,7 @@ def draw_batches(
     batch_size: int,
     ratio_batches: bool,
     key: tuple[int, ...],
+    oversample: bool = False,
 ) -> list[npt.NDArray[np.int64]]:
     """Divide the training rows into the mini-batches of one epoch.
 
@@ -49,6 +50,9 @@ def draw_batches(
         Whether each batch has the class ratio of all rows; else the rows are merely shuffled.
     key
         What the draw is fixed by, such as (seed, bag, epoch).
+    oversample
+        Whether every class is drawn equally often: as many rows as there are in all, those of
+        rarer classes repeated, each as often as any other of its class to within one.
 
     Returns
     -------
@@ -63,15 +67,32 @@ def draw_batches(
     """
     rows = len(labels)
     batches = count_batches(rows, batch_size)
-    if ratio_batches:
+    if ratio_batches and not oversample:
         _check_ratio(labels, batches, batch_size)
     generator = np.random.default_rng(seed_of(*key))
-    order = generator.permutation(rows)
+    order = _balanced(labels, generator) if oversample else generator.permutation(rows)
     if ratio_batches:
         order = order[np.argsort(labels[order], kind="stable")]
     # Dealt like cards: a run of any length is spread to within one over all batches.
     dealt = [order[first::batches] for first in range(batches)]
     return [generator.permutation(dealt[index]) for index in generator.permutation(batches)]
+
+
+def _balanced(
+    labels: npt.NDArray[np.int64], generator: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Return as many rows as there are, each class equally often to within one, shuffled."""
+    classes = np.unique(labels)
+    share, rest = divmod(len(labels), len(classes))
+    # Whose turn it is to be drawn once more is drawn as well.
+    more = np.isin(np.arange(len(classes)), generator.permutation(len(classes))[:rest])
+    parts = []
+    for number, label in enumerate(classes):
+        places = np.flatnonzero(labels == label)
+        rounds = -(-(share + int(more[number])) // len(places))
+        shuffled = [generator.permutation(places) for _ in range(rounds)]
+        parts.append(np.concatenate(shuffled)[: share + int(more[number])])
+    return generator.permutation(np.concatenate(parts))
 
 
 def _check_ratio(labels: npt.NDArray[np.int64], batches: int, batch_size: int) -> None:

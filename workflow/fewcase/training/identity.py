@@ -20,6 +20,7 @@ def identity_of(
     images: Sequence[Path],
     key: tuple[int, ...],
     window_minutes: float | None,
+    synthetic: str | None = None,
 ) -> dict[str, Any]:
     """Return all that fixes a training, as JSON values.
 
@@ -33,6 +34,8 @@ def identity_of(
         Seed and fold, and the inner part left out where it is not the first.
     window_minutes
         What the width of an image spans.
+    synthetic
+        Digest of the synthetic images, if there are any.
     """
     return {
         "recipe": resolved(recipe),
@@ -41,6 +44,7 @@ def identity_of(
         "images": [read_json(path.with_suffix(".hash"))["content"] for path in images],
         "weights": _digest_of(recipe.weights),
         "window_minutes": window_minutes,
+        "synthetic": synthetic,
         "options": {name: getattr(options, name) for name in RESULT_KEYS},
     }
 

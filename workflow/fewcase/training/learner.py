@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,6 +13,12 @@ from fewcase.models.registry import is_convolutional
 from fewcase.runtime.checkpoint import ResumeFolder
 from fewcase.runtime.determinism import random_states, restore_random_states
 from fewcase.runtime.precision import Precision, choose_precision
+from fewcase.runtime.state import (
+    optimizer_tensors,
+    restore_optimizer,
+    with_prefix,
+    without_prefix,
+)
 from fewcase.study.recipe import Recipe
 from fewcase.study.settings import TrainingOptions
 from fewcase.training.optimisation import EarlyStopping, make_optimizer
@@ -120,7 +125,7 @@ class Learner:
         tensors = {
             **with_prefix("network.", self.network.state_dict()),
             **with_prefix("average.", average),
-            **with_prefix("optimizer.", _optimizer_tensors(self.optimizer)),
+            **with_prefix("optimizer.", optimizer_tensors(self.optimizer)),
             **with_prefix("best.", self.stopping.best),
             **with_prefix("random.", random_states()),
         }
@@ -140,49 +145,9 @@ class Learner:
         self.network.load_state_dict(without_prefix("network.", tensors))
         if self.average is not None:
             self.average.module.load_state_dict(without_prefix("average.", tensors))
-        _restore_optimizer(self.optimizer, without_prefix("optimizer.", tensors))
+        restore_optimizer(self.optimizer, without_prefix("optimizer.", tensors))
         self.scaler.load_state_dict(values["scaler"])
         self.stopping.restore(values["stopping"], without_prefix("best.", tensors))
         self.history = values["history"]
         restore_random_states(without_prefix("random.", tensors))
         return True
-
-
-def with_prefix(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return `tensors` under names that begin with `prefix`."""
-    return {prefix + key: tensor for key, tensor in tensors.items()}
-
-
-def without_prefix(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return those of `tensors` whose names begin with `prefix`, under the rest of their names."""
-    return {
-        key.removeprefix(prefix): tensor
-        for key, tensor in tensors.items()
-        if key.startswith(prefix)
-    }
-
-
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    return {
-        f"{parameter}.{key}": tensor
-        for parameter, tensors in optimizer.state_dict()["state"].items()
-        for key, tensor in tensors.items()
-        if tensor is not None
-    }
-
-
-@torch.no_grad()
-def _restore_optimizer(
-    optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]
-) -> None:
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        number, _, key = name.partition(".")
-        parameter = parameters[int(number)]
-        if tensor.shape == parameter.shape:
-            # In the parameter's memory format: fused optimisers pair numbers as they lie in memory.
-            tensor = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
-        state.setdefault(int(number), {})[key] = tensor
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -14,24 +14,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fewcase.data.image_store import ImageStore
 from fewcase.models.registry import BuiltModel, build_model, count_parameters, plain_state
 from fewcase.runtime.checkpoint import ResumeFolder, State
 from fewcase.runtime.determinism import seed_libraries, seed_of
 from fewcase.runtime.normalisation import DeviceImages
 from fewcase.runtime.precision import Precision
+from fewcase.runtime.state import with_prefix, without_prefix
 from fewcase.study.errors import InputError
 from fewcase.study.recipe import Recipe
 from fewcase.study.settings import TrainingOptions
+from fewcase.training.appearance import jitter_colours, orient
 from fewcase.training.augment import augment, augmentation_of
 from fewcase.training.batches import count_batches, draw_batches
-from fewcase.training.learner import (
-    Learner,
-    Machine,
-    choose_machine,
-    with_prefix,
-    without_prefix,
-)
+from fewcase.training.learner import Learner, Machine, choose_machine
 from fewcase.training.optimisation import learning_rate, mix_targets
 from fewcase.training.outputs import (
     HISTORY_COLUMNS,
@@ -42,6 +37,7 @@ from fewcase.training.outputs import (
 )
 from fewcase.training.progress import Progress
 from fewcase.training.run_data import RunData
+from fewcase.training.run_images import RunImages
 
 PREDICTION_BATCH = 256
 
@@ -50,7 +46,7 @@ def train(
     recipe: Recipe,
     options: TrainingOptions,
     data: RunData,
-    images: ImageStore,
+    images: RunImages,
     seed: int,
     device: str,
     resume: ResumeFolder,
@@ -70,9 +66,9 @@ def train(
     options
         How training runs on this machine.
     data
-        The rows of the run.
+        The rows of the run, and synthetic images among what bags train on.
     images
-        The image store that `data.rows` refers to.
+        Those images, in the order of `data.labels`.
     seed
         Fixes initial weights, batches, augmentation and dropout.
     device
@@ -91,8 +87,6 @@ def train(
         For a model or weights that cannot be had, batches that do not fit the data, and a
         training that diverges.
     """
-    read = images.read_packed if images.packed else images.read
-    stored = torch.from_numpy(read(data.rows)).to(device)
     states = []
     for bag in range(len(data.bags)):
         state = resume.load(f"bag-{bag}")
@@ -102,14 +96,14 @@ def train(
                 recipe.model,
                 recipe.model_options,
                 classes=data.classes,
-                channels=images.shape[1],
-                image_size=images.shape[2],
+                channels=images.channels,
+                image_size=images.size,
                 weights=recipe.weights,
             )
             trained_images = len(data.bags[bag]) * recipe.epochs
             machine = choose_machine(options, built.network, trained_images, device)
             store = DeviceImages(
-                stored, images.packed, built.mean, built.std, machine.channels_last
+                images.stored, images.packed, built.mean, built.std, machine.channels_last
             )
             about = describe(built, machine)
             told = ", ".join(f"{key} {value}" for key, value in about.items())
@@ -120,7 +114,7 @@ def train(
             state = finished_state(learner, store, data, machine.precision, about)
             resume.save(f"bag-{bag}", *state)
         states.append(state)
-    return join_bags(states, data)
+    return join_bags(states, data, recipe.oversample)
 
 
 def train_network(
@@ -161,6 +155,7 @@ def train_network(
             recipe.batch_size,
             recipe.ratio_batches,
             key=(seed, bag, epoch, 1),
+            oversample=recipe.oversample,
         )
         order = torch.from_numpy(training[np.concatenate(batches)]).to(machine.device)
         # Summed on the device: to ask for each value would make it wait.
@@ -169,8 +164,10 @@ def train_network(
         learner.network.train()
         for step, positions in enumerate(order.split([len(batch) for batch in batches])):
             rate = learning_rate(recipe, epoch * steps + step, steps)
+            seen = orient(store.batch(positions), recipe.orient, generator)
+            seen = jitter_colours(seen, recipe.colour_jitter, store.mean, store.std, generator)
             batch = augment(
-                store.batch(positions),
+                seen,
                 labels[positions],
                 sites[positions],
                 augmentation,
@@ -244,7 +241,7 @@ def finished_state(
     return tensors, {"history": learner.history, "about": about}
 
 
-def join_bags(states: list[State], data: RunData) -> Outputs:
+def join_bags(states: list[State], data: RunData, oversampled: bool) -> Outputs:
     """Make the outputs of a run from the finished states of its bags."""
     weights = [
         {key: tensor.numpy() for key, tensor in without_prefix("network.", tensors).items()}
@@ -256,7 +253,7 @@ def join_bags(states: list[State], data: RunData) -> Outputs:
         weights=name_weights(weights),
         history=pd.DataFrame(history, columns=list(HISTORY_COLUMNS)),
         predictions=prediction_table(data.scored, logits),
-        about={**states[0][1]["about"], **data.prevalences()},
+        about={**states[0][1]["about"], **data.prevalences(oversampled)},
     )
 
 

@@ -27,7 +27,7 @@ class RunData:
         (n,) int64, ascending: rows of the image store that the run needs, each once. All
         positions below are places in this array.
     labels, sites
-        (n,) int64: class, and site as a number.
+        int64: class, and site as a number, of each of the n rows and then of synthetic images.
     bags
         One int64 array of positions per bag: the rows that its network is trained on.
     scored
@@ -44,17 +44,16 @@ class RunData:
     scored: pd.DataFrame
     prevalence: tuple[float, ...]
 
-    def prevalences(self) -> dict[str, list[float]]:
+    def prevalences(self, oversampled: bool = False) -> dict[str, list[float]]:
         """Return, for `options.json`, the share of each class in training.
 
         ``prevalence`` is that of the whole training part, ``trained_prevalence`` that of the bags:
-        under-sampling shifts the probabilities that a network learns from the one to the other.
+        under- and oversampling and synthetic images shift the probabilities that a network learns
+        from the one to the other.
         """
         drawn = self.labels[np.concatenate(self.bags)]
-        return {
-            "prevalence": list(self.prevalence),
-            "trained_prevalence": list(_shares(drawn, self.classes)),
-        }
+        shares = _shares(np.unique(drawn) if oversampled else drawn, self.classes)
+        return {"prevalence": list(self.prevalence), "trained_prevalence": list(shares)}
 
     @property
     def classes(self) -> int:
