@@ -11,10 +11,13 @@ if not workflow.configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/common_gan.smk"
 include: "rules/ingest.smk"
 include: "rules/signal.smk"
+include: "rules/images.smk"
 include: "rules/split.smk"
 include: "rules/train.smk"
+include: "rules/gan.smk"
 include: "rules/score.smk"
 include: "rules/tabulate.smk"
 include: "rules/report.smk"
@@ -31,9 +34,7 @@ rule all:
 # One target per stage, to run a study as far as that.
 rule all_recordings:
     input:
-        expand(
-            f"{ROOT}/cohorts/{{cohort}}/recordings/records.hash", cohort=study.cohorts
-        ),
+        expand(f"{ROOT}/cohorts/{{cohort}}/records/records.hash", cohort=study.cohorts),
 
 
 rule all_images:

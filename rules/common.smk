@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -18,10 +19,12 @@ sys.path.insert(0, str(WORKFLOW))
 from fewcase.study.digest import code_digest
 from fewcase.study.errors import InputError
 from fewcase.study.models import check_models
-from fewcase.study.names import channels_of, sampling_of
+from fewcase.study.names import channels_of, images_of, sampling_of
 from fewcase.study.plan import read_study
 from fewcase.study.recipe import resolved
 from fewcase.study.settings import RESULT_KEYS
+from fewcase.study.targets import class_names
+from fewcase.study.words import shortcuts_of
 from fewcase.study.yaml_file import check_keys_stand_once
 
 try:
@@ -60,11 +63,38 @@ def get_classical_arms():
     return [name for name, recipe in study.arms.items() if recipe.is_classical]
 
 
+def get_signal_cohorts():
+    """Return the names of the cohorts whose records are signals."""
+    return [name for name, cohort in study.cohorts.items() if cohort.is_signal]
+
+
+def get_image_cohorts():
+    """Return the names of the cohorts whose records are images."""
+    return [name for name, cohort in study.cohorts.items() if not cohort.is_signal]
+
+
 def get_channels():
     """Return the names of every image channel that an arm is drawn from."""
     return {
         channel for recipe in study.arms.values() for channel in channels_of(recipe)
     }
+
+
+def get_variants():
+    """Return the names of every version of the images that an arm sees."""
+    return {
+        variant
+        for recipe in study.arms.values()
+        for variant in images_of(recipe, "image")
+    }
+
+
+def get_all_seeds():
+    """Return the seeds of the study, and those that draw a split for all of them."""
+    drawn = {
+        study.draw_seed(split, seed) for split in study.splits for seed in study.seeds
+    }
+    return sorted({*study.seeds, *drawn})
 
 
 def get_fold_names(inner_parts):
@@ -85,14 +115,19 @@ wildcard_constraints:
     study=re.escape(study.name),
     preset=re.escape(study.preset),
     cohort=any_of(study.cohorts),
+    other=any_of(study.cohorts),
     target=any_of(study.targets),
     split=any_of(study.splits),
     arm=any_of(study.arms),
+    unit="window|image|tile",
     channel=any_of(get_channels()),
+    variant=any_of(get_variants()),
     sampling=any_of(sampling_of(recipe) for recipe in study.arms.values()),
     experiment=any_of(study.experiments),
     checklist=any_of(CHECKLISTS),
-    seed=any_of(map(str, study.seeds)),
+    gan=any_of(study.gans),
+    draw=any_of(map(str, study.seeds)),
+    seed=any_of(map(str, get_all_seeds())),
     fold=any_of(get_fold_names(range(study.selection_folds))),
     left_out="|".join(["(?:)", *map(get_part_name, range(1, study.selection_folds))]),
 
@@ -133,9 +168,23 @@ def get_inventory(cohort):
 def get_raw_places(cohort):
     """Return the files and folders that a cohort is read from, relative to the working directory."""
     options = study.cohorts[cohort].options
-    names = [getattr(options, name, None) for name in ("folder", "table", "signals")]
+    named = ("folder", "table", "signals", "annotations")
+    names = [getattr(options, name, None) for name in named]
+    names += getattr(options, "folders", ())
     data = study.data or "."
     return [Path(data, name) for name in names if name is not None] or [Path(data)]
+
+
+def get_data_folder(wildcards):
+    """Return the folder that a cohort's images are in: what was simulated, or the study's data."""
+    if study.cohorts[wildcards.cohort].is_simulated:
+        return f"{ROOT}/cohorts/{wildcards.cohort}/files"
+    return study.data or "."
+
+
+def get_preparation(wildcards):
+    """Return how the images of a variant are prepared, as JSON."""
+    return as_json({"size": study.images.size})
 
 
 def walk_files(place):
@@ -221,10 +270,10 @@ def minutes(limit):
 # known from the study alone.
 
 
-def get_signal_digests(wildcards):
+def get_content_digests(wildcards):
     """Return the digests of the signals, outcomes apart, that a job's images come from."""
     return [
-        ingested(wildcards, cohort).signal_digest for cohort in get_cohorts(wildcards)
+        ingested(wildcards, cohort).content_digest for cohort in get_cohorts(wildcards)
     ]
 
 
@@ -245,9 +294,12 @@ def get_example_digests(wildcards):
 
 def ingested(wildcards, cohort):
     """Return the outputs of a cohort's ingest, once it has run."""
-    return checkpoints.ingest.get(
-        study=wildcards.study, preset=wildcards.preset, cohort=cohort
-    ).output
+    by_kind = (checkpoints.ingest_images, checkpoints.ingest)
+    return (
+        by_kind[study.cohorts[cohort].is_signal]
+        .get(study=wildcards.study, preset=wildcards.preset, cohort=cohort)
+        .output
+    )
 
 
 def labelled(wildcards, cohort, target):
@@ -270,7 +322,7 @@ def get_cohort_targets(wildcards):
         return [
             (study.cohort_of(wildcards.split), study.splits[wildcards.split].target)
         ]
-    return used_targets()
+    return shown_targets()
 
 
 def get_cohorts(wildcards):
@@ -279,7 +331,31 @@ def get_cohorts(wildcards):
         return [wildcards.cohort]
     if hasattr(wildcards, "split"):
         return [study.cohort_of(wildcards.split)]
-    return sorted({cohort for cohort, _ in used_targets()})
+    return sorted({cohort for cohort, _ in shown_targets()})
+
+
+def class_option(target):
+    """Return the option that names a target's classes; nothing for a yes or no."""
+    labelling = study.targets[target]
+    named = labelling.rule == "classes"
+    return f"--classes {shlex.quote(as_json(class_names(labelling)))}" if named else ""
+
+
+def get_class_option(wildcards):
+    """Return the option that names the classes of a job's target."""
+    return class_option(wildcards.target)
+
+
+def get_default_class_option(wildcards):
+    """Return the option that names the classes of the study's default target."""
+    return class_option(study.splits[study.default_arm.split].target)
+
+
+def get_labels_options(wildcards):
+    """Return the options by which label counts speak of the study's default arm."""
+    unit = study.cohorts[study.cohort_of(study.default_arm.split)].unit
+    oversampled = " --oversampled" if study.default_recipe.oversample else ""
+    return f"--unit-kind {unit}{oversampled}"
 
 
 def get_target(wildcards):
@@ -313,20 +389,66 @@ def get_other_targets(wildcards):
     return [f"{target}={path}" for target, path in get_other_labels(wildcards).items()]
 
 
-def get_window(wildcards):
-    """Return the folder of the windows that a split is made from."""
-    return f"{ROOT}/cohorts/{study.cohort_of(wildcards.split)}/window"
+def get_simulated_files(wildcards):
+    """Return the folder of a cohort's simulated images, if it is simulated."""
+    simulated = study.cohorts[wildcards.cohort].is_simulated
+    return [f"{ROOT}/cohorts/{wildcards.cohort}/files"] if simulated else []
+
+
+def unit_folder(cohort):
+    """Return the folder of what a network sees of a cohort: windows, images or tiles."""
+    return f"{ROOT}/cohorts/{cohort}/{study.cohorts[cohort].unit}"
+
+
+def get_units(wildcards):
+    """Return the folder of the windows, images or tiles that a split is made from."""
+    return unit_folder(study.cohort_of(wildcards.split))
+
+
+def get_unit_digest(wildcards):
+    """Return the digest of a cohort's windows, images or tiles."""
+    return f"{unit_folder(wildcards.cohort)}/examples.hash"
+
+
+def get_unit_examples(wildcards):
+    """Return the table of a cohort's windows, images or tiles."""
+    return f"{unit_folder(wildcards.cohort)}/examples.parquet"
+
+
+def get_unit_refusals(wildcards):
+    """Return the table of what was refused when a cohort's records were cut."""
+    return f"{unit_folder(wildcards.cohort)}/rejected.parquet"
+
+
+def get_unit_quality(wildcards):
+    """Return the quality of a cohort's windows; images have no such table."""
+    is_signal = study.cohorts[wildcards.cohort].is_signal
+    return [f"{unit_folder(wildcards.cohort)}/quality.parquet"] if is_signal else []
+
+
+def get_quality_options(wildcards):
+    """Return the options by which windows with too much signal lost are refused.
+
+    Not from the rule's input: what is, Snakemake does not compare with the last run.
+    """
+    limit = f"--max-missing {study.signal.max_missing}"
+    return " ".join(f"--quality {path} {limit}" for path in get_unit_quality(wildcards))
+
+
+def get_unit_kind(wildcards):
+    """Return what a job's examples are: windows, images or tiles."""
+    return study.cohorts[get_cohorts(wildcards)[0]].unit
 
 
 def get_duplicates(wildcards):
     """Return the pairs of examples that are copies of each other."""
-    return f"{get_window(wildcards)}/duplicates.parquet"
+    return f"{get_units(wildcards)}/duplicates.parquet"
 
 
 def get_records(wildcards):
     """Return the records that a split is made from."""
     split = getattr(wildcards, "split", study.default_arm.split)
-    return f"{ROOT}/cohorts/{study.cohort_of(split)}/recordings/records.parquet"
+    return f"{ROOT}/cohorts/{study.cohort_of(split)}/records/records.parquet"
 
 
 def get_certificates(wildcards):
@@ -352,12 +474,13 @@ def certificates_of(splits):
 
 def get_pixels(wildcards):
     """Return what colour, histogram and border say of the images of the default arm."""
-    return f"{get_window(wildcards)}/pixels.parquet"
+    return f"{get_units(wildcards)}/pixels.parquet"
 
 
 def get_quality(wildcards):
-    """Return what is missing in each window."""
-    return f"{get_window(wildcards)}/quality.parquet"
+    """Return what is missing in each window; nothing of images."""
+    is_signal = study.cohorts[study.cohort_of(wildcards.split)].is_signal
+    return [f"{get_units(wildcards)}/quality.parquet"] if is_signal else []
 
 
 def get_record_digests(wildcards):
@@ -401,22 +524,32 @@ def get_sample(wildcards):
     return f"{folder}/seed-{wildcards.seed}{left_out}.parquet"
 
 
+def image_files(cohort, recipe):
+    """Return the files of the images of a cohort that a recipe asks for."""
+    unit = study.cohorts[cohort].unit
+    folder = f"{ROOT}/images/{cohort}/{unit}"
+    return [f"{folder}/{name}.npy" for name in images_of(recipe, unit)]
+
+
+def digest_files(paths):
+    """Return the small files that change when files of images do."""
+    return [path.removesuffix(".npy") + ".hash" for path in paths]
+
+
 def get_images(wildcards):
-    """Return the image channels of a run."""
-    folder = f"{ROOT}/images/{study.cohort_of(wildcards.split)}/window"
-    return [
-        f"{folder}/{channel}.npy" for channel in channels_of(study.arms[wildcards.arm])
-    ]
+    """Return the files of the images of a run."""
+    return image_files(study.cohort_of(wildcards.split), study.arms[wildcards.arm])
 
 
 def get_image_digests(wildcards):
     """Return the small files that change when the image channels of a run do."""
-    return [path.removesuffix(".npy") + ".hash" for path in get_images(wildcards)]
+    return digest_files(get_images(wildcards))
 
 
 def get_features(wildcards):
-    """Return the features that a classical arm is fitted to."""
-    return f"{get_window(wildcards)}/features.parquet"
+    """Return the features that a classical arm is fitted to; images have none."""
+    is_signal = study.cohorts[study.cohort_of(wildcards.split)].is_signal
+    return [f"{get_units(wildcards)}/features.parquet"] if is_signal else []
 
 
 def run_files(arm, split, name, inner_parts=(0,)):
@@ -500,6 +633,19 @@ def shortcut_files(splits, ending):
     return [f"{ROOT}/scores/{split}/shortcuts{ending}" for split in splits]
 
 
+def get_shortcuts_of_split(wildcards):
+    """Return the shortcut baselines that a split's examples can have, as JSON."""
+    known = shortcuts_of(study.cohorts[study.cohort_of(wildcards.split)].unit)
+    return as_json([name for name in study.shortcuts if name in known])
+
+
+def get_window_options(wildcards, input):
+    """Return the options that name what is measured of windows alone."""
+    if not input.quality:
+        return ""
+    return f"--quality {input.quality} --features {input.features}"
+
+
 def get_experiment_splits(wildcards):
     """Return the splits of an experiment, each once."""
     arms = study.experiments[wildcards.experiment].arms
@@ -527,7 +673,10 @@ def get_experiment(wildcards):
     described = dataclasses.asdict(experiment)
     for arm in described["arms"]:
         arm["leaky"] = study.splits[arm["split"]].is_leaky
-    described["selection"] = experiment.layout in ("grid", "sweep")
+    splits = get_experiment_splits(wildcards)
+    described["class_names"] = {split: names_of_classes(split) for split in splits}
+    described["unit"] = study.cohorts[study.cohort_of(splits[0])].unit
+    described["selection"] = experiment.layout in ("grid", "sweep", "matrix")
     described["leaky"] = all(arm["leaky"] for arm in described["arms"])
     described["simulated"] = is_simulated()
     described["published"] = study.paper
@@ -560,16 +709,32 @@ def get_default_samples(wildcards):
 
 
 def get_default_images(wildcards):
-    """Return the image channels of a cohort that the study's default arm sees."""
-    folder = f"{ROOT}/images/{wildcards.cohort}/window"
-    return [f"{folder}/{name}.npy" for name in channels_of(study.default_recipe)]
+    """Return the images of a cohort, or of a split's, that the study's default arm sees."""
+    return image_files(get_cohorts(wildcards)[0], study.default_recipe)
 
 
 def get_default_image_digests(wildcards):
-    """Return the small files that change when those image channels do."""
-    return [
-        path.removesuffix(".npy") + ".hash" for path in get_default_images(wildcards)
-    ]
+    """Return the small files that change when those images do."""
+    return digest_files(get_default_images(wildcards))
+
+
+def names_of_classes(split):
+    """Return the names of the classes that a split's labels stand for."""
+    return list(class_names(study.targets[study.splits[split].target]))
+
+
+def default_measure():
+    """Return what the first experiment with the study's default arm is about."""
+    own = (study.default_arm.arm, study.default_arm.split)
+    for experiment in study.experiments.values():
+        if own in [(arm.arm, arm.split) for arm in experiment.arms]:
+            return (*experiment.measures, experiment.measure)[0]
+    return "auc"
+
+
+def default_unit():
+    """Return what the examples of the study's default arm are: windows, images or tiles."""
+    return study.cohorts[study.cohort_of(study.default_arm.split)].unit
 
 
 def default_score(ending):
@@ -622,8 +787,10 @@ def get_shortcuts_content(wildcards):
     ]
     arm = study.default_arm.arm
     title = "Shortcut baselines"
+    about = {"measure": default_measure(), "unit": default_unit()}
     return as_json(
         {"title": title, "simulated": is_simulated(), "arm": arm, "splits": splits}
+        | about
     )
 
 
@@ -710,6 +877,9 @@ def get_performance_content(wildcards):
             "arm": arm.arm,
             "split": arm.split,
             "leaky": study.splits[arm.split].is_leaky,
+            "classes": names_of_classes(arm.split),
+            "measure": default_measure(),
+            "unit": default_unit(),
         }
     )
 
@@ -717,7 +887,8 @@ def get_performance_content(wildcards):
 def get_labels_title(wildcards):
     """Return the heading of the table of label counts."""
     word = " (simulated)" if is_simulated() else ""
-    return f"Label counts before and after under-sampling{word}"
+    sampled = study.default_recipe.neg_per_pos is not None
+    return f"Label counts{' before and after under-sampling' if sampled else ''}{word}"
 
 
 def is_simulated():
@@ -726,8 +897,8 @@ def is_simulated():
 
 
 def get_step_figures(wildcards):
-    """Return the figures of one recording at each step, one per cohort."""
-    return [f"{ROOT}/figures/steps-{cohort}.svg" for cohort in study.cohorts]
+    """Return the figures of one recording at each step, one per cohort of signals."""
+    return [f"{ROOT}/figures/steps-{cohort}.svg" for cohort in get_signal_cohorts()]
 
 
 def used_targets():
@@ -736,11 +907,28 @@ def used_targets():
     return sorted((study.target_cohorts[target], target) for target in targets)
 
 
+def base_targets():
+    """Return cohort and target of every base generator in use."""
+    targets = {study.gans[gan].target for gan in study.base_gans}
+    return sorted((study.target_cohorts[target], target) for target in targets)
+
+
+def shown_targets():
+    """Return cohort and target of all of those: what the report has flows and pictures of."""
+    return sorted({*used_targets(), *base_targets()})
+
+
+def get_example_figures():
+    """Return the names of the figures of some examples of each class of images."""
+    images = set(get_image_cohorts())
+    return [f"examples-{c}-{target}" for c, target in shown_targets() if c in images]
+
+
 def get_flows(wildcards):
     """Return the flow of every cohort and target in use."""
     return [
         f"{ROOT}/cohorts/{cohort}/{target}/flow.csv"
-        for cohort, target in used_targets()
+        for cohort, target in shown_targets()
     ]
 
 
@@ -748,7 +936,7 @@ def get_rejected(wildcards):
     """Return the refused records of every cohort and target in use."""
     return [
         f"{ROOT}/cohorts/{cohort}/{target}/rejected.parquet"
-        for cohort, target in used_targets()
+        for cohort, target in shown_targets()
     ]
 
 
@@ -762,6 +950,7 @@ def get_report_content(wildcards):
             "simulated": is_simulated(),
             "experiments": list(study.experiments),
             "cohorts": {name: cohort.source for name, cohort in study.cohorts.items()},
+            "unit_kinds": {name: cohort.unit for name, cohort in study.cohorts.items()},
             "split": study.default_arm.split,
             "runs": len(get_all_predictions()),
         }
@@ -784,14 +973,17 @@ def get_table_names():
     flows = [f"flow-{cohort}-{target}" for cohort, target in used_targets()]
     sheets = [*(["reproduction"] if study.paper else []), *CHECKLISTS]
     shortcuts = ["shortcuts"] if study.shortcuts else []
-    return [*study.experiments, "labels", "performance", *shortcuts, *flows, *sheets]
+    of_gans = ["gans-quality", "gans-memorisation"] if study.gan_runs else []
+    main = [*study.experiments, "labels", "performance", *shortcuts]
+    return [*main, *flows, *of_gans, *sheets]
 
 
 def get_figure_names():
     """Return the name of every figure of the study."""
-    steps = [f"steps-{cohort}" for cohort in study.cohorts]
+    steps = [f"steps-{cohort}" for cohort in get_signal_cohorts()]
     without = {"reproduction", *CHECKLISTS}
-    return [*(name for name in get_table_names() if name not in without), *steps]
+    of_tables = [name for name in get_table_names() if name not in without]
+    return [*of_tables, *steps, *get_example_figures(), *get_gan_figures()]
 
 
 def get_tables():
@@ -805,14 +997,18 @@ def get_tables():
 
 def get_displays():
     """Return every table of the study as the report shows it."""
-    return [f"{ROOT}/tables/{name}.json" for name in get_table_names()]
+    figures = [*get_example_figures(), *get_gan_figures()]
+    return [
+        *(f"{ROOT}/tables/{name}.json" for name in get_table_names()),
+        *(f"{ROOT}/figures/{name}.json" for name in figures),
+    ]
 
 
 def get_report_figures():
     """Return the figures of the study that go with a table, as the report shows them."""
-    shown = set(get_table_names())
+    steps = {f"steps-{cohort}" for cohort in get_signal_cohorts()}
     return [
-        f"{ROOT}/figures/{name}.svg" for name in get_figure_names() if name in shown
+        f"{ROOT}/figures/{name}.svg" for name in get_figure_names() if name not in steps
     ]
 
 
@@ -833,10 +1029,10 @@ def get_figures():
 def get_all_images():
     """Return every image channel that an arm of an experiment is drawn from."""
     paths = {
-        f"{ROOT}/images/{study.cohort_of(split)}/window/{channel}.npy"
+        path
         for arm, split in study.runs
         if not study.arms[arm].is_classical
-        for channel in channels_of(study.arms[arm])
+        for path in image_files(study.cohort_of(split), study.arms[arm])
     }
     return sorted(paths)
 

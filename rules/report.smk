@@ -26,7 +26,7 @@ rule plan:
 rule report:
     input:
         label_digests=get_example_digests,
-        signal_digests=get_signal_digests,
+        content_digests=get_content_digests,
         displays=get_displays(),
         figures=get_report_figures(),
         steps=get_step_figures,

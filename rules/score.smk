@@ -4,7 +4,7 @@
 rule score:
     input:
         label_digests=get_example_digests,
-        signal_digests=get_signal_digests,
+        content_digests=get_content_digests,
         predictions=get_predictions,
         inner_predictions=get_inner_predictions,
         options=get_run_options,
@@ -53,7 +53,7 @@ rule score:
 rule fit_shortcuts:
     input:
         label_digests=get_example_digests,
-        signal_digests=get_signal_digests,
+        content_digests=get_content_digests,
         record_digests=get_record_digests,
         splits=get_splits,
         samples=get_default_samples,
@@ -77,14 +77,16 @@ rule fit_shortcuts:
         runtime=minutes(60),
     params:
         seeds=" ".join(map(str, study.seeds)),
-        shortcuts=as_json(study.shortcuts),
+        shortcuts=get_shortcuts_of_split,
+        windows=get_window_options,
+        unit_kind=get_unit_kind,
         metadata=as_json(study.metadata),
         unit=study.unit,
         code=code_of("fit_shortcuts.py"),
     shell:
         "python workflow/fit_shortcuts.py --split {input.splits:q} --seeds {params.seeds}"
-        " --samples {input.samples:q} --records {input.records:q} --quality {input.quality:q}"
-        " --features {input.features:q} --pixels {input.pixels:q}"
+        " --samples {input.samples:q} --records {input.records:q} {params.windows}"
+        " --pixels {input.pixels:q} --unit-kind {params.unit_kind}"
         " --shortcuts {params.shortcuts:q} --metadata {params.metadata:q}"
         " --split-name {wildcards.split} --unit {params.unit} --summary {output.summary:q}"
         " --runs-out {output.runs:q} --units-out {output.units:q} > {log:q} 2>&1"

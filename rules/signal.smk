@@ -3,13 +3,11 @@
 
 rule signal:
     input:
-        signal_digests=get_signal_digests,
+        content_digests=get_content_digests,
         records=ancient(
-            "results/{study}/{preset}/cohorts/{cohort}/recordings/records.parquet"
+            "results/{study}/{preset}/cohorts/{cohort}/records/records.parquet"
         ),
-        signals=ancient(
-            "results/{study}/{preset}/cohorts/{cohort}/recordings/signals.npy"
-        ),
+        signals=ancient("results/{study}/{preset}/cohorts/{cohort}/records/signals.npy"),
     output:
         examples="results/{study}/{preset}/cohorts/{cohort}/window/examples.parquet",
         quality="results/{study}/{preset}/cohorts/{cohort}/window/quality.parquet",
@@ -39,7 +37,7 @@ rule signal:
 
 rule render:
     input:
-        signal_digests=get_signal_digests,
+        content_digests=get_content_digests,
         digest="results/{study}/{preset}/cohorts/{cohort}/window/examples.hash",
         fhr=ancient("results/{study}/{preset}/cohorts/{cohort}/window/fhr.npy"),
         uc=ancient("results/{study}/{preset}/cohorts/{cohort}/window/uc.npy"),
@@ -69,7 +67,7 @@ rule render:
 
 rule features:
     input:
-        signal_digests=get_signal_digests,
+        content_digests=get_content_digests,
         digest="results/{study}/{preset}/cohorts/{cohort}/window/examples.hash",
         examples=ancient(
             "results/{study}/{preset}/cohorts/{cohort}/window/examples.parquet"
@@ -99,36 +97,12 @@ rule features:
         " --out {output.features:q} > {log:q} 2>&1"
 
 
-rule measure_pixels:
-    input:
-        signal_digests=get_signal_digests,
-        digests=get_default_image_digests,
-        images=ancient(get_default_images),
-    output:
-        pixels="results/{study}/{preset}/cohorts/{cohort}/window/pixels.parquet",
-    log:
-        "results/{study}/{preset}/logs/measure_pixels/{cohort}.log",
-    benchmark:
-        "results/{study}/{preset}/benchmarks/measure_pixels/{cohort}.tsv"
-    conda:
-        "../envs/data.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory(4000),
-        runtime=minutes(60),
-    params:
-        code=code_of("measure_pixels.py"),
-    shell:
-        "python workflow/measure_pixels.py --images {input.images:q} --out {output.pixels:q}"
-        " > {log:q} 2>&1"
-
-
 rule illustrate:
     input:
-        signal_digests=get_signal_digests,
+        content_digests=get_content_digests,
         digest="results/{study}/{preset}/cohorts/{cohort}/window/examples.hash",
         records=ancient(
-            "results/{study}/{preset}/cohorts/{cohort}/recordings/records.parquet"
+            "results/{study}/{preset}/cohorts/{cohort}/records/records.parquet"
         ),
         quality=ancient(
             "results/{study}/{preset}/cohorts/{cohort}/window/quality.parquet"

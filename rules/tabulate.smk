@@ -4,7 +4,7 @@
 rule tabulate:
     input:
         label_digests=get_example_digests,
-        signal_digests=get_signal_digests,
+        content_digests=get_content_digests,
         scores=get_experiment_scores,
         runs=get_experiment_runs,
         units=get_experiment_units,
@@ -59,7 +59,7 @@ rule tabulate:
 rule tabulate_labels:
     input:
         label_digests=get_example_digests,
-        signal_digests=get_signal_digests,
+        content_digests=get_content_digests,
         splits=get_default_splits,
         samples=get_default_samples,
     output:
@@ -86,9 +86,12 @@ rule tabulate_labels:
         runtime=minutes(30),
     params:
         title=get_labels_title,
+        classes=get_default_class_option,
+        kind=get_labels_options,
         code=code_of("tabulate_labels.py"),
     shell:
-        "python workflow/tabulate_labels.py --title {params.title:q}"
+        "python workflow/tabulate_labels.py --title {params.title:q} {params.kind}"
+        " {params.classes}"
         " --splits {input.splits:q} --samples {input.samples:q}"
         " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
         " --display {output.display:q}"
@@ -98,7 +101,7 @@ rule tabulate_labels:
 rule tabulate_performance:
     input:
         label_digests=get_example_digests,
-        signal_digests=get_signal_digests,
+        content_digests=get_content_digests,
         scores=default_score(".csv"),
         curves=default_score("-curves.csv"),
         units=default_score("-units.parquet"),
@@ -151,7 +154,7 @@ rule tabulate_performance:
 rule tabulate_shortcuts:
     input:
         label_digests=get_example_digests,
-        signal_digests=get_signal_digests,
+        content_digests=get_content_digests,
         scores=get_compared_scores,
         shortcuts=get_compared_shortcuts,
         certificates=get_compared_certificates,
@@ -200,7 +203,7 @@ rule draw_flow:
         label_digests=get_example_digests,
         rejected="results/{study}/{preset}/cohorts/{cohort}/{target}/rejected.parquet",
         records=ancient(
-            "results/{study}/{preset}/cohorts/{cohort}/recordings/records.parquet"
+            "results/{study}/{preset}/cohorts/{cohort}/records/records.parquet"
         ),
         examples=ancient(
             "results/{study}/{preset}/cohorts/{cohort}/{target}/examples.parquet"
@@ -238,11 +241,14 @@ rule draw_flow:
         simulated=lambda wildcards: (
             "--simulated" if study.cohorts[wildcards.cohort].is_simulated else ""
         ),
+        unit_kind=get_unit_kind,
+        classes=get_class_option,
         code=code_of("draw_flow.py"),
     shell:
         "python workflow/draw_flow.py --records {input.records:q} --examples {input.examples:q}"
         " --title 'Cohort {wildcards.cohort}, target {wildcards.target}' {params.simulated}"
         " --rejected {input.rejected:q} --split {input.split:q} --sample {input.sample:q}"
+        " --unit-kind {params.unit_kind} {params.classes}"
         " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
         " --display {output.display:q}"
         " --svg {output.svg:q} --png {output.png:q} > {log:q} 2>&1"
@@ -251,7 +257,7 @@ rule draw_flow:
 rule tabulate_reproduction:
     input:
         label_digests=get_example_digests,
-        signal_digests=get_signal_digests,
+        content_digests=get_content_digests,
         study="results/{study}/{preset}/study.json",
         tables=expand(
             "results/{{study}}/{{preset}}/tables/{experiment}.csv",
@@ -296,7 +302,7 @@ rule tabulate_reproduction:
 rule tabulate_checklist:
     input:
         label_digests=get_example_digests,
-        signal_digests=get_signal_digests,
+        content_digests=get_content_digests,
         record_digests=get_record_digests,
         study="results/{study}/{preset}/study.json",
         arms="results/{study}/{preset}/arms.csv",

@@ -4,11 +4,12 @@
 rule train:
     input:
         label_digests=get_example_digests,
-        signal_digests=get_signal_digests,
+        content_digests=get_content_digests,
         split="results/{study}/{preset}/splits/{split}/seed-{seed}.parquet",
         sample=get_sample,
         digests=get_image_digests,
         images=ancient(get_images),
+        synthetic=get_synthetic,
     output:
         weights="results/{study}/{preset}/runs/{arm}/{split}/seed-{seed}/fold-{fold}/weights.safetensors",
         history="results/{study}/{preset}/runs/{arm}/{split}/seed-{seed}/fold-{fold}/history.csv",
@@ -37,11 +38,12 @@ rule train:
         minutes=study.signal.minutes,
         state=get_state,
         fold=get_fold,
+        synthetic=get_synthetic_options,
         code=code_of("train.py"),
     shell:
         "python workflow/train.py --recipe {params.recipe:q} --training {params.training:q}"
         " --split {input.split:q} --sample {input.sample:q} --images {input.images:q}"
-        " --window-minutes {params.minutes}"
+        " --window-minutes {params.minutes} {params.synthetic}"
         " --seed {wildcards.seed} --fold {params.fold}"
         " --state {params.state:q}"
         " --code {params.code} --checkpoint-seconds {resources.checkpoint_seconds}"
@@ -52,7 +54,7 @@ rule train:
 rule fit:
     input:
         label_digests=get_example_digests,
-        signal_digests=get_signal_digests,
+        content_digests=get_content_digests,
         split="results/{study}/{preset}/splits/{split}/seed-{seed}.parquet",
         sample=get_sample,
         features=get_features,

@@ -65,7 +65,7 @@ def test_a_comment_or_a_touched_file_reruns_nothing(workspace: Workspace, path: 
         ("signal/render.py", {"render", "illustrate"} | AFTER_IMAGES),
         ("splits/signal_pairs.py", {"find_duplicates", "split"} | AFTER_SPLIT),
         # A new certificate trains and scores nothing again.
-        ("splits/provenance.py", {"certify", "tabulate", "report"} | SHEETS),
+        ("splits/generators.py", {"certify", "tabulate", "report"} | SHEETS),
         ("splits/sampling.py", AFTER_SPLIT),
         ("signal/features.py", {"features", "fit", "fit_shortcuts"} | AFTER_TRAINING),
     ],

@@ -19,8 +19,8 @@ CELL = 0.43
 
 Pixels = npt.NDArray[np.uint8]
 
-# Inches: a heading, a line of names, and room around and before panels.
-_HEADING, _LINE, _AROUND, _MARGIN = 0.2, 0.11, 0.14, 0.06
+# Inches: a heading and a letter of it, a line of names, and room around and before panels.
+_HEADING, _LETTER, _LINE, _AROUND, _MARGIN = 0.2, 0.068, 0.11, 0.14, 0.06
 _GAP = 0.06
 
 
@@ -85,8 +85,9 @@ class Panel:
 
     @property
     def width(self) -> float:
-        """Inches of all of it."""
-        return self.margin + self.images[0] + _AROUND
+        """Inches of all of it, its heading included."""
+        heading = _LETTER * (len(self.title) + len("(a) "))
+        return max(self.margin + self.images[0], heading) + _AROUND
 
     @property
     def height(self) -> float:

@@ -47,7 +47,7 @@ HEADINGS = {
     "claim": "CLAIM",
 }
 DEFAULT_ARM, PAPER = ("performance", "shortcuts"), ("reproduction", "tripod_ai", "claim")
-KEPT_NOTES = (*RED_NOTES, "No value", "†")
+KEPT_NOTES = (*RED_NOTES, "No value", "†", "‡")
 FOLDED = {"tripod_ai": "Show the filled checklist", "claim": "Show the filled checklist"}
 FLOW, EXAMPLES, GANS = "flow-", "examples-", "gans-"
 """How names begin of flows, of contact sheets, and of all that is about synthetic images."""
