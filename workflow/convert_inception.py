@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from fewcase.data.stage import run
-from fewcase.gan.inception import PUBLISHED_SHA256, PUBLISHED_URL, write_inception
 from fewcase.ingest.download import Patience, fetch_file
+from fewcase.quality.inception import PUBLISHED_SHA256, PUBLISHED_URL, write_inception
 from fewcase.study.errors import InputError
 
 

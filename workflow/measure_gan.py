@@ -11,10 +11,10 @@ import numpy as np
 from fewcase.data.files import atomic_path, read_table, write_csv, write_table
 from fewcase.data.image_store import ImageStore
 from fewcase.data.stage import run
-from fewcase.gan.extractors import choose_extractor
 from fewcase.gan.files import read_generator
 from fewcase.gan.measure import draw_pictures, measure_generator
 from fewcase.gan.sources import RealImages, of_fold
+from fewcase.quality.extractors import choose_extractor
 from fewcase.runtime.determinism import seed_of
 from fewcase.runtime.job import add_machine_options, machine_keys, prepared_device
 from fewcase.splits.folds import read_split

@@ -10,9 +10,9 @@ import numpy as np
 from fewcase.data.files import read_table, write_table
 from fewcase.data.image_store import ImageStore
 from fewcase.data.stage import run
-from fewcase.gan.features import classifier_of
 from fewcase.gan.measure import rate_images
 from fewcase.gan.sources import RealImages
+from fewcase.quality.features import classifier_of
 from fewcase.runtime.determinism import seed_of
 from fewcase.runtime.job import add_machine_options, machine_keys, prepared_device
 from fewcase.splits.synthetic import read_synthetic

@@ -11,10 +11,10 @@ from pathlib import Path
 from fewcase.data.files import read_json, read_table
 from fewcase.data.image_store import ImageStore
 from fewcase.data.stage import run
-from fewcase.gan.extractors import choose_extractor
 from fewcase.gan.monitor import QualityMonitor
 from fewcase.gan.run import identity_of_gan, train_from_store, write_gan_outputs
 from fewcase.gan.sources import RealImages, of_fold
+from fewcase.quality.extractors import choose_extractor
 from fewcase.runtime.checkpoint import ResumeFolder
 from fewcase.runtime.determinism import seed_of
 from fewcase.runtime.job import add_machine_options, machine_keys, prepared_device

@@ -23,9 +23,9 @@ from fake_gans import (
     quality_row,
 )
 from fewcase.data.files import write_csv, write_table
-from fewcase.gan.closeness import ImageSet
-from fewcase.gan.memorisation import measure_memorisation
-from fewcase.gan.quality import LabelledFeatures, measure_quality
+from fewcase.quality.closeness import ImageSet
+from fewcase.quality.comparison import LabelledFeatures, measure_quality
+from fewcase.quality.memorisation import measure_memorisation
 from fewcase.reporting.display import read_display, to_latex, to_markdown
 from fewcase.reporting.gan_memorisation import lay_out_memorisation, tabulate_memorisation
 from fewcase.reporting.gan_quality import tabulate_quality
@@ -482,6 +482,6 @@ def test_folders_that_are_none_of_generators_and_torn_files_are_refused(tmp_path
 
 
 def test_made_up_folders_have_the_columns_that_measuring_leaves():
-    from fewcase.gan.quality import COLUMNS
+    from fewcase.quality.comparison import COLUMNS
 
     assert set(fake_gans.quality()[0]) == set(COLUMNS)

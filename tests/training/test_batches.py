@@ -109,7 +109,5 @@ def test_oversampling_draws_every_class_equally_often_and_no_row_much_more_than_
 
 def test_oversampling_gives_all_rows_of_a_large_class_their_turn_over_epochs():
     labels = np.repeat([0, 1], [60, 6])
-    seen = [
-        draw_batches(labels, 11, True, key=(0, epoch), oversample=True) for epoch in range(12)
-    ]
+    seen = [draw_batches(labels, 11, True, key=(0, epoch), oversample=True) for epoch in range(12)]
     assert set(np.concatenate([row for epoch in seen for row in epoch])) == set(range(66))

@@ -19,10 +19,9 @@ from fewcase.study.recipe import Recipe
 from fewcase.study.settings import TrainingOptions
 from fewcase.training.batches import draw_batches
 from fewcase.training.loop import train
-from fewcase.training.run_images import load_run_images
-
 from fewcase.training.optimisation import learning_rate
 from fewcase.training.run_data import gather_run
+from fewcase.training.run_images import load_run_images
 
 LOG = logging.getLogger("fewcase.test")
 BASE = Recipe(

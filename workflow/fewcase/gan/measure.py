@@ -11,16 +11,16 @@ import pandas as pd
 import torch
 
 from fewcase.data.image_store import ImageStore
-from fewcase.gan.closeness import ImageSet, shrink
-from fewcase.gan.features import Extractor
 from fewcase.gan.generator import Generator
 from fewcase.gan.latents import latents_of, noise_of
-from fewcase.gan.memorisation import Memorisation, measure_memorisation
 from fewcase.gan.pixels import to_bytes
-from fewcase.gan.quality import LabelledFeatures, measure_quality
 from fewcase.gan.sources import Integers, RealImages
 from fewcase.gan.synthesis import draw_images, latent_seeds
 from fewcase.images.load import load_images
+from fewcase.quality.closeness import ImageSet, shrink
+from fewcase.quality.comparison import LabelledFeatures, measure_quality
+from fewcase.quality.features import Extractor
+from fewcase.quality.memorisation import Memorisation, measure_memorisation
 from fewcase.runtime.determinism import seed_of
 
 LOADED_AT_ONCE = 512
@@ -40,9 +40,9 @@ class Measured:
     Attributes
     ----------
     quality
-        See `fewcase.gan.quality.measure_quality`.
+        See `fewcase.quality.comparison.measure_quality`.
     memorisation
-        See `fewcase.gan.memorisation.measure_memorisation`; names of synthetic images are their
+        See `fewcase.quality.memorisation.measure_memorisation`; names of synthetic images are their
         places in the order of drawing, those of training images rows of the store.
     pairs
         The closest pairs: space, synthetic, train_row, distance, ratio, label.
@@ -149,7 +149,7 @@ def rate_images(
     pandas.DataFrame
         See `fewcase.splits.synthetic.RATING_COLUMNS`: confidence is the probability of the image's
         own class, ratio its distance ratio in feature space, copy and odd as
-        `fewcase.gan.memorisation.Memorisation` has them.
+        `fewcase.quality.memorisation.Memorisation` has them.
     """
     size = images.shape[2]
     train = _describe(_chunks(store, learned.rows, size), extractor, learned)

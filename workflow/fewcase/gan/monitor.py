@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from fewcase.data.image_store import ImageStore
-from fewcase.gan.features import Extractor
 from fewcase.gan.generator import Generator
-from fewcase.gan.quality import LabelledFeatures, compare_sets
 from fewcase.gan.sources import Integers, RealImages
 from fewcase.gan.synthesis import draw_images, latent_seeds
 from fewcase.images.load import load_images
+from fewcase.quality.comparison import LabelledFeatures, compare_sets
+from fewcase.quality.features import Extractor
 
 MEASURED = ("frechet", "kid", "precision", "recall", "density", "coverage")
 

@@ -61,7 +61,7 @@ def tabulate_memorisation(runs: Sequence[GanRun], cohorts: Mapping[str, str]) ->
         filled), with ``seed`` and ``fold`` empty: the verdict ``copies`` (of any of its ``runs``,
         ``runs_that_copy`` in all), and ``why``; of each space the mean over runs, with ``…_sd``,
         and the largest AUC with its interval as ``…_largest_auc``, ``…_low`` and ``…_high``. Below
-        it a row for each run, with what `fewcase.gan.memorisation` found of it.
+        it a row for each run, with what `fewcase.quality.memorisation` found of it.
 
     Raises
     ------

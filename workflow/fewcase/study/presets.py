@@ -39,7 +39,6 @@ def _merged(base: Mapping[str, Any], over: Any, where: str) -> dict[str, Any]:
         # Options belong to the model or source that they are of: a new one replaces the mapping.
         replaces = key == "model" or (both and _names_another(value, result[key], "source"))
         if both and not replaces:
-
             result[key] = _merged(result[key], value, f"{where}.{key}")
         else:
             result[key] = copy.deepcopy(value)

@@ -14,9 +14,9 @@ import dataclasses
 
 import torch
 
-from fewcase.gan.arithmetic import Features, feature_tensor, full_float32
-from fewcase.gan.distances import TIE, Block, Pairs
-from fewcase.gan.neighbours import nearest_of_all
+from fewcase.quality.arithmetic import Features, feature_tensor, full_float32
+from fewcase.quality.distances import TIE, Block, Pairs
+from fewcase.quality.neighbours import nearest_of_all
 
 PRECISION_NEIGHBOURS = 3
 DENSITY_NEIGHBOURS = 5

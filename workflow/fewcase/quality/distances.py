@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import torch
 
-from fewcase.gan.arithmetic import same_width
+from fewcase.quality.arithmetic import same_width
 
 #: Entries of a block of distances: 16 MB of float32 on a CPU, where caches are small.
 _CPU_ENTRIES = 1 << 22

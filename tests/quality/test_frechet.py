@@ -7,15 +7,15 @@ from scipy.linalg import sqrtm
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 
-from fewcase.gan import kernel_distance as kernel_module
-from fewcase.gan.frechet import (
+from fewcase.quality import kernel_distance as kernel_module
+from fewcase.quality.frechet import (
     Gaussian,
     Moments,
     fit_gaussian,
     frechet_distance,
     moments_of,
 )
-from fewcase.gan.kernel_distance import default_subset_size, kernel_distance
+from fewcase.quality.kernel_distance import default_subset_size, kernel_distance
 from fewcase.study.errors import InputError
 
 

@@ -19,7 +19,7 @@ def full_float32() -> Iterator[None]:
     """Within this context float32 is not shortened to TF32 or bfloat16, on any device.
 
     By default cuDNN multiplies float32 with 10 bits of mantissa on GPUs that can, which moves
-    features in their third decimal; the bounds of `fewcase.gan.neighbours` rest on 23 bits.
+    features in their third decimal; the bounds of `fewcase.quality.neighbours` rest on 23 bits.
     """
     precision = torch.get_float32_matmul_precision()
     cudnn = torch.backends.cudnn

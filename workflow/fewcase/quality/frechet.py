@@ -9,7 +9,7 @@ import numpy.typing as npt
 import scipy.linalg.lapack
 import torch
 
-from fewcase.gan.arithmetic import Features, feature_tensor
+from fewcase.quality.arithmetic import Features, feature_tensor
 
 Float64 = npt.NDArray[np.float64]
 

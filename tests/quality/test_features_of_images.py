@@ -19,11 +19,16 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from fewcase.data.stage import run
-from fewcase.gan.features import classifier_of, inception_extractor, timm_extractor
-from fewcase.gan.inception import PUBLISHED_SHA256, PUBLISHED_URL, read_inception, write_inception
-from fewcase.gan.resizers import resize_clean, resize_legacy
 from fewcase.images.resize import resize_batch
 from fewcase.models.registry import build_model, plain_state
+from fewcase.quality.features import classifier_of, inception_extractor, timm_extractor
+from fewcase.quality.inception import (
+    PUBLISHED_SHA256,
+    PUBLISHED_URL,
+    read_inception,
+    write_inception,
+)
+from fewcase.quality.resizers import resize_clean, resize_legacy
 from fewcase.runtime.normalisation import DeviceImages
 from fewcase.runtime.precision import choose_precision
 from fewcase.study.errors import InputError

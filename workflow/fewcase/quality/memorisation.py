@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.stats
 
-from fewcase.gan.closeness import (
+from fewcase.quality.closeness import (
     ImageSet,
     approach,
     approach_each_other,

@@ -28,9 +28,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
-from fewcase.gan.frechet import fit_gaussian, frechet_distance
-from fewcase.gan.kernel_distance import kernel_distance
-from fewcase.gan.manifolds import compare_manifolds
+from fewcase.quality.frechet import fit_gaussian, frechet_distance
+from fewcase.quality.kernel_distance import kernel_distance
+from fewcase.quality.manifolds import compare_manifolds
 
 Values = dict[str, float]
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from fewcase.gan import quality
-from fewcase.gan.frechet import fit_gaussian, frechet_distance
-from fewcase.gan.kernel_distance import kernel_distance
-from fewcase.gan.manifolds import compare_manifolds
-from fewcase.gan.quality import ALL, COLUMNS, MEASURES, LabelledFeatures, measure_quality
+from fewcase.quality import comparison as quality
+from fewcase.quality.comparison import ALL, COLUMNS, MEASURES, LabelledFeatures, measure_quality
+from fewcase.quality.frechet import fit_gaussian, frechet_distance
+from fewcase.quality.kernel_distance import kernel_distance
+from fewcase.quality.manifolds import compare_manifolds
 
 CLASSES = ("benign", "in situ", "invasive")
 

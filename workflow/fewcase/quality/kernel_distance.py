@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from fewcase.gan.arithmetic import Features, feature_tensor, full_float32, same_width
+from fewcase.quality.arithmetic import Features, feature_tensor, full_float32, same_width
 
 SUBSETS = 100
 MOST_IN_SUBSET = 1000

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fewcase.gan.arithmetic import Features, feature_tensor, full_float32
-from fewcase.gan.distances import Block, Pairs
+from fewcase.quality.arithmetic import Features, feature_tensor, full_float32
+from fewcase.quality.distances import Block, Pairs
 
 #: So many more candidates than neighbours are taken from float32 to be ranked in float64.
 _SPARE = 4

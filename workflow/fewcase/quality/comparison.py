@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fewcase.gan.arithmetic import Features
-from fewcase.gan.frechet import FEWEST_IMAGES, fit_gaussian, frechet_distance
-from fewcase.gan.kernel_distance import default_subset_size, kernel_distance
-from fewcase.gan.manifolds import (
+from fewcase.quality.arithmetic import Features
+from fewcase.quality.frechet import FEWEST_IMAGES, fit_gaussian, frechet_distance
+from fewcase.quality.kernel_distance import default_subset_size, kernel_distance
+from fewcase.quality.manifolds import (
     DENSITY_NEIGHBOURS,
     PRECISION_NEIGHBOURS,
     compare_manifolds,
@@ -32,7 +32,7 @@ Integers = npt.NDArray[np.int64]
 
 
 class Named(Protocol):
-    """What a table says of features; see `fewcase.gan.features.Extractor`."""
+    """What a table says of features; see `fewcase.quality.features.Extractor`."""
 
     name: str
     resizer: str

@@ -10,10 +10,10 @@ from prdc import compute_prdc
 from sklearn.neighbors import NearestNeighbors
 from torch_fidelity.metric_prc import prc_features_to_metric
 
-from fewcase.gan import distances
-from fewcase.gan.distances import Pairs
-from fewcase.gan.manifolds import Manifolds, compare_manifolds
-from fewcase.gan.neighbours import apart, nearest
+from fewcase.quality import distances
+from fewcase.quality.distances import Pairs
+from fewcase.quality.manifolds import Manifolds, compare_manifolds
+from fewcase.quality.neighbours import apart, nearest
 from fewcase.study.errors import InputError
 
 

@@ -5,8 +5,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import cdist
 
-from fewcase.gan.closeness import SMALL, ImageSet, shrink
-from fewcase.gan.memorisation import LEVEL, measure_memorisation
+from fewcase.quality.closeness import SMALL, ImageSet, shrink
+from fewcase.quality.memorisation import LEVEL, measure_memorisation
 
 PROJECTION = np.random.default_rng(7).normal(size=(1024, 24))
 

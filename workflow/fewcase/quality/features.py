@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from fewcase.data.files import read_json
-from fewcase.gan.arithmetic import full_float32
-from fewcase.gan.inception import IMAGE_SIZE, PUBLISHED_SHA256, read_inception, trunk_of
-from fewcase.gan.resizers import resize_as_trained, resize_clean, resize_legacy
 from fewcase.models.registry import build_model, is_convolutional
+from fewcase.quality.arithmetic import full_float32
+from fewcase.quality.inception import IMAGE_SIZE, PUBLISHED_SHA256, read_inception, trunk_of
+from fewcase.quality.resizers import resize_as_trained, resize_clean, resize_legacy
 from fewcase.runtime.precision import choose_precision
 from fewcase.study.errors import InputError
 

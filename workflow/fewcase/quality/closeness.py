@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from fewcase.gan.arithmetic import Features
-from fewcase.gan.neighbours import Neighbours, apart, nearest
+from fewcase.quality.arithmetic import Features
+from fewcase.quality.neighbours import Neighbours, apart, nearest
 
 SMALL = 32
 """Height and width at which pixels are compared."""

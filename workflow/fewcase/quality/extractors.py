@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fewcase.gan.features import Extractor, classifier_of, inception_extractor, timm_extractor
+from fewcase.quality.features import Extractor, classifier_of, inception_extractor, timm_extractor
 from fewcase.study.errors import InputError
 from fewcase.study.gans import GanQualityOptions
 
@@ -28,7 +28,7 @@ def choose_extractor(
     Raises
     ------
     InputError
-        Where the classifier of no run is given, and as the makers of `fewcase.gan.features`.
+        Where the classifier of no run is given, and as the makers of `fewcase.quality.features`.
     """
     if options.extractor == "classifier":
         if run is None:
