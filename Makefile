@@ -31,6 +31,7 @@ demo: $(READY)
 # downloaded them (or CTU_UHB names their folder).
 demo-all: demo
 	$(RUN) snakemake --cores $(CORES) --configfile studies/ctg.yaml --config preset=smoke
+	$(RUN) snakemake --cores $(CORES) --configfile studies/histology.yaml --config preset=smoke
 	@if [ -d "$(CTU_UHB)" ]; then \
 	  $(RUN) snakemake --cores $(CORES) --configfile studies/ctu_uhb.yaml \
 	    --config preset=smoke data="$(CTU_UHB)"; \

@@ -178,9 +178,9 @@ def get_using_arms(wildcards):
 
 
 def get_using_recipes(wildcards):
-    """Return the recipes of those arms as JSON."""
+    """Return what those arms' recipes say of synthetic images, as JSON."""
     recipes = [resolved(study.arms[arm]) for arm in get_using_arms(wildcards)]
-    return as_json(recipes)
+    return as_json([{key: of[key] for key in SYNTHETIC_FACTORS} for of in recipes])
 
 
 def get_using_samples(wildcards):

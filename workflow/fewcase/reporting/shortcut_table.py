@@ -18,7 +18,7 @@ from fewcase.reporting.performance import read_content, records
 from fewcase.reporting.performance_tables import Footnotes, cell_text
 from fewcase.reporting.text import plain, shortcut_title, with_interval
 from fewcase.study.errors import InputError
-from fewcase.study.words import SHORTCUT_PREFIX
+from fewcase.study.words import NOUNS, SHORTCUT_PREFIX
 
 ARM_TITLE = "the study's default arm"
 CAPTION = (
@@ -40,7 +40,7 @@ LOOKS_AT = {
     "signal": "how long the recording is and how much of it is missing",
     "four_features": "lowest and highest baseline, area of accelerations and of decelerations",
     "pixels": "mean colours, their histogram and the border, not what the image shows",
-    "metadata": "what is known without the recording: site, year, gestational age and the like",
+    "metadata": "what is known without the {record}: site, year, age and the like",
 }
 NOUNS_WITH_ARTICLE = {"window": "a recording", "image": "an image", "tile": "an image"}
 NUMBERS = ("value", "sd", "low", "high", "method", "examples", "positives")
@@ -223,7 +223,7 @@ def _row(study: ShortcutStudy, split: SplitTitle, arm: str, part: pd.DataFrame) 
         "shortcut": name,
         "arm": arm,
         "best": "no" if name else "",
-        "looks_at": LOOKS_AT.get(name, ""),
+        "looks_at": LOOKS_AT.get(name, "").format(record=NOUNS[study.unit].record),
     }
     for side, statistics in sides.items():
         found = _first_known(part[part["set"] == side], statistics)
