@@ -162,3 +162,10 @@ def write_outlines(path: Path, features):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     return path
+
+
+def read_folder(folder: Path) -> np.ndarray:
+    """Return the images of a folder, of one size, as uint8 (n, 3, H, W), in the order of names."""
+    paths = sorted(folder.glob("*.png"))
+    pictures = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+    return np.stack(pictures).transpose(0, 3, 1, 2).copy()

@@ -5,15 +5,28 @@ install and makes an environment whose Python is this one. Whether real channels
 is another matter.
 """
 
+import ast
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from fewcase.study.digest import reached_modules
 from workspace import STUDY, Workspace, write_recordings
+
+REPOSITORY = Path(__file__).parents[2]
+PACKAGES = {
+    "PIL": "pillow", "jinja2": "jinja2", "matplotlib": "matplotlib-base",
+    "openslide": "openslide-python", "safetensors": "python-safetensors",
+    "sklearn": "scikit-learn", "torch_fidelity": "torch-fidelity", "yaml": "pyyaml",
+    "huggingface_hub": "timm", "markupsafe": "jinja2",
+}  # fmt: skip
+"""Packages by the name that they are imported by, where it is another; timm and Jinja2 bring the
+last two."""
 
 STAND_IN = """#!{python}
 import json, os, sys
@@ -79,7 +92,39 @@ def test_stages_run_in_the_environments_that_their_rules_name(conda: Path, tmp_p
 
 
 def test_every_rule_that_runs_a_stage_names_an_environment() -> None:
-    rules = Path(__file__).parents[2] / "rules"
-    for path in rules.glob("*.smk"):
+    for path in (REPOSITORY / "rules").glob("*.smk"):
         text = path.read_text()
         assert text.count("    shell:") == text.count("    conda:"), path
+
+
+def imported(path: Path) -> set[str]:
+    """Return the names of the packages that a file imports, early or late."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    if path.name == "resize.py":
+        names.remove("torch")  # Asked for only by who brings tensors.
+    return {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"fewcase"}
+
+
+def test_environments_have_all_that_their_stages_import() -> None:
+    library = REPOSITORY / "workflow"
+    checked = 0
+    for path in (REPOSITORY / "rules").glob("*.smk"):
+        for rule in re.split(r"^(?:rule|checkpoint) ", path.read_text(), flags=re.MULTILINE)[1:]:
+            stage = re.search(r"python workflow/(\w+\.py)", rule)
+            if stage is None:
+                continue
+            environment = re.search(r'"\.\./envs/(\w+\.yaml)"', rule).group(1)
+            listed = yaml.safe_load((REPOSITORY / "envs" / environment).read_text())["dependencies"]
+            pips = [entry for part in listed if isinstance(part, dict) for entry in part["pip"]]
+            packages = {re.split("=+", entry)[0] for entry in listed if isinstance(entry, str)}
+            packages |= {re.split("=+", entry)[0] for entry in pips}
+            needed = set().union(*map(imported, reached_modules(library / stage[1], library)))
+            missing = {PACKAGES.get(name, name) for name in needed} - packages
+            assert not missing, (stage[1], environment, missing)
+            checked += 1
+    assert checked > 20

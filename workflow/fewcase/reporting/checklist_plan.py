@@ -10,7 +10,7 @@ import pandas as pd
 from fewcase.data.files import read_table
 from fewcase.reporting import checklist_images
 from fewcase.reporting.run_files import Answer, RunFiles, known
-from fewcase.reporting.text import count, factor_value, plain
+from fewcase.reporting.text import count, counted, factor_value, plain
 from fewcase.splits.flow import IN_PART, LEFT_OUT
 from fewcase.study.errors import InputError
 from fewcase.study.settings import SignalOptions
@@ -222,15 +222,15 @@ def _has_rows(path: Path) -> bool:
 def ensembling(files: RunFiles) -> Answer:
     """How scores are combined."""
     study = files.plan
-    runs = len(study.seeds) * study.folds
+    runs = counted(len(study.seeds) * study.folds, "run")
     bags = study.default_recipe.bags
     nouns = files.nouns
     if study.splits[study.default_arm.split].given:
-        text = f"On validation and test parts the score is the mean over {runs} runs"
+        text = f"On validation and test parts the score is the mean over {runs}"
     else:
         text = (
             f"In cross-validation each {nouns.record} is scored by the run that did not see it; on "
-            f"test sets the score is the mean over {runs} runs"
+            f"test sets the score is the mean over {runs}"
         )
     text += f", each the mean of {bags} bags." if bags > 1 else "."
     unit = study.unit

@@ -12,7 +12,7 @@ from fewcase.reporting.display import warnings_below
 from fewcase.reporting.evidence import Key
 from fewcase.reporting.experiment_plan import Experiment
 from fewcase.reporting.headline import HEADLINES, judged_by_all
-from fewcase.reporting.text import VALUE_TITLES, count, number, plain, shortcut_title
+from fewcase.reporting.text import VALUE_TITLES, count, counted, number, plain, shortcut_title
 
 DAGGER = "†"
 
@@ -125,15 +125,15 @@ def notes_of_sets(
     """
     notes = []
     if table["cv_mean"].notna().any():
-        runs, title = count(table["cv_runs"].iloc[0]), side_title(table)
+        runs, title = counted(table["cv_runs"].iloc[0], "run"), side_title(table)
         if title == "CV":
             text = (
-                f"CV: {what} over {runs} runs (seeds × folds), its standard deviation, and the "
+                f"CV: {what} over {runs} (seeds × folds), its standard deviation, and the "
                 "95 % interval of the mean by the corrected resampled t"
             )
         else:
             text = (
-                f"{title}: {what} over {runs} runs, which all judged the same examples, with "
+                f"{title}: {what} over {runs}, which all judged the same examples, with "
                 "standard deviation, and the 95 % interval of the mean for other patients "
                 f"({_intervals(table, 'cv')})"
             )

@@ -112,6 +112,11 @@ def count(value: float) -> str:
     return f"{int(value):,}" if math.isfinite(value) else "–"
 
 
+def counted(value: float, noun: str) -> str:
+    """Return a number with its noun, in the plural where it is not one."""
+    return f"{count(value)} {noun}" if value == 1 else f"{count(value)} {noun}s"
+
+
 def with_spread(value: float, sd: float) -> str:
     """Return ``mean ± SD``."""
     return f"{number(value)} ± {number(sd)}" if math.isfinite(sd) else number(value)
@@ -191,6 +196,7 @@ _LATEX = {
     "_": r"\_",
     "^": r"\textasciicircum{}",
     "~": r"\textasciitilde{}",
+    "‡": r"$\ddagger$",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",

@@ -8,9 +8,8 @@ import pandas as pd
 
 from fewcase.splits.holdout import DUPLICATE, REASONS, covers, reason_codes, undated_rows
 from fewcase.study.errors import InputError
-from fewcase.study.splits import ALWAYS_TRAINED, TEST, TRAIN, VALIDATION, SplitOptions
+from fewcase.study.splits import ALWAYS_TRAINED, TEST, TESTED, TRAIN, VALIDATION, SplitOptions
 
-TESTED = ("temporal", "external", "internal")
 TEST_SETS = ("", *TESTED, "excluded")
 REMEDY = "Delete the file and run the split stage again."
 

@@ -11,12 +11,10 @@ import pandas as pd
 import scipy.sparse
 import scipy.sparse.csgraph
 
-from fewcase.study.splits import SplitOptions
+from fewcase.study.splits import TESTED, SplitOptions
 
 PARTS = ("training", "stopping", "validation", "test")
 
-TESTED = ("temporal", "external", "internal")
-"""Kinds of test sets: another period of a site, another site, or what the data give for it."""
 
 _TEST_PART = "test"
 

@@ -43,15 +43,12 @@ from fewcase.splits.parts import (
 )
 from fewcase.study.errors import InputError
 from fewcase.study.fields import read_section
-from fewcase.study.splits import TEST, SplitOptions
+from fewcase.study.splits import TEST, TESTED, SplitOptions
 
 SPLIT_COLUMNS = [
     *("row", "example", "parent", "patient", "group", "site", "date", "label"),
     *("fold", "inner", "test_set", "reason"),
 ]
-
-TEST_KINDS = ("temporal", "external", "internal")
-"""Values of `test_set` of an example that is tested on."""
 
 FEW_OF_A_CLASS = 10
 """A test set with fewer examples of a class is warned of: its intervals say next to nothing."""
@@ -362,7 +359,7 @@ def validation_rows(split: pd.DataFrame, fold: int) -> pd.DataFrame:
 
 def test_rows(split: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of held-out sites and periods."""
-    return split[split["test_set"].isin(TEST_KINDS)]
+    return split[split["test_set"].isin(TESTED)]
 
 
 def _other_folds(split: pd.DataFrame, fold: int) -> pd.Series:

@@ -153,7 +153,7 @@ def _check_generator(study: Study, recipe: Recipe, where: str, cohort: Cohort) -
             f"study.selection_folds: {study.selection_folds}, but {where} trains on synthetic "
             "images, whose generator would have seen the further inner parts; give 1."
         )
-    if gan.size not in (study.images.size, recipe.through_size):
+    if gan.size not in (study.images.size, recipe.through_size, recipe.input_size):
         raise InputError(
             f"{where}: its generator draws {gan.size} pixels and real images have "
             f"{study.images.size}: what was resized and what was not could be told apart by that "

@@ -21,6 +21,9 @@ ALWAYS_TRAINED = -2
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 """Parts that data may come with, see `SplitOptions.given`."""
 
+TESTED = ("temporal", "external", "internal")
+"""Kinds of test sets: another period of a site, another site, or what the data give for it."""
+
 _DAY = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?")
 
 

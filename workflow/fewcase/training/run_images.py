@@ -166,7 +166,7 @@ def _check_alike(images: ImageStore, synthetic: ImageStore, recipe: Recipe) -> N
             f"{images.shape[1]}. Train the generator on the images that the network sees."
         )
     drawn = synthetic.shape[2]
-    if drawn not in (images.shape[2], recipe.through_size):
+    if drawn not in (images.shape[2], recipe.through_size, recipe.input_size):
         raise InputError(
             f"recipe.through_size: {recipe.through_size}, but synthetic images have {drawn} "
             f"pixels and real ones {images.shape[2]}. Give through_size: {drawn}."
