@@ -12,6 +12,7 @@ if not workflow.configfiles:
 
 include: "rules/common.smk"
 include: "rules/common_gan.smk"
+include: "rules/common_explain.smk"
 include: "rules/ingest.smk"
 include: "rules/signal.smk"
 include: "rules/images.smk"
@@ -20,6 +21,7 @@ include: "rules/train.smk"
 include: "rules/gan.smk"
 include: "rules/score.smk"
 include: "rules/tabulate.smk"
+include: "rules/explain.smk"
 include: "rules/report.smk"
 
 
@@ -29,6 +31,7 @@ rule all:
         f"{ROOT}/report.html",
         get_tables(),
         get_figures(),
+        get_views(),
 
 
 # One target per stage, to run a study as far as that.

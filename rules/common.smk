@@ -19,11 +19,12 @@ sys.path.insert(0, str(WORKFLOW))
 from fewcase.study.digest import code_digest
 from fewcase.study.errors import InputError
 from fewcase.study.models import check_models
-from fewcase.study.names import channels_of, images_of, sampling_of
+from fewcase.study.names import channels_of, images_of, preparation_of, sampling_of
 from fewcase.study.plan import read_study
 from fewcase.study.recipe import SYNTHETIC_FACTORS, resolved
 from fewcase.study.settings import RESULT_KEYS
-from fewcase.study.targets import class_names
+from fewcase.study.splits import SamplingOptions
+from fewcase.study.targets import class_names, is_ordered
 from fewcase.study.words import shortcuts_of
 from fewcase.study.yaml_file import check_keys_stand_once
 
@@ -184,7 +185,7 @@ def get_data_folder(wildcards):
 
 def get_preparation(wildcards):
     """Return how the images of a variant are prepared, as JSON."""
-    return as_json({"size": study.images.size})
+    return as_json(preparation_of(wildcards.variant, study.images))
 
 
 def walk_files(place):
@@ -237,7 +238,8 @@ def get_sampling(wildcards):
     recipe = next(
         r for r in study.arms.values() if sampling_of(r) == wildcards.sampling
     )
-    return as_json({"neg_per_pos": recipe.neg_per_pos, "bags": recipe.bags})
+    keys = [field.name for field in dataclasses.fields(SamplingOptions)]
+    return keys_of(recipe, *keys)
 
 
 def get_state(wildcards):
@@ -349,6 +351,12 @@ def get_class_option(wildcards):
 def get_default_class_option(wildcards):
     """Return the option that names the classes of the study's default target."""
     return class_option(study.splits[study.default_arm.split].target)
+
+
+def get_ordered_option(wildcards):
+    """Return the option by which a split's classes are degrees; nothing where they are not."""
+    target = study.targets[study.splits[wildcards.split].target]
+    return "--ordered" if is_ordered(target) else ""
 
 
 def get_labels_options(wildcards):
@@ -718,6 +726,12 @@ def get_default_image_digests(wildcards):
     return digest_files(get_default_images(wildcards))
 
 
+def default_arm_images():
+    """Return the images that the study's default arm sees under its own split."""
+    cohort = study.cohort_of(study.default_arm.split)
+    return image_files(cohort, study.default_recipe)
+
+
 def names_of_classes(split):
     """Return the names of the classes that a split's labels stand for."""
     return list(class_names(study.targets[study.splits[split].target]))
@@ -867,12 +881,12 @@ def get_experiment_tables():
     ]
 
 
-def get_performance_content(wildcards):
-    """Return what the page on the study's default arm says beyond its files, as JSON."""
+def default_content(title):
+    """Return what a page on the study's default arm says beyond its files, as JSON."""
     arm = study.default_arm
     return as_json(
         {
-            "title": "Performance of the study's default arm",
+            "title": title,
             "simulated": is_simulated(),
             "arm": arm.arm,
             "split": arm.split,
@@ -953,6 +967,7 @@ def get_report_content(wildcards):
             "unit_kinds": {name: cohort.unit for name, cohort in study.cohorts.items()},
             "split": study.default_arm.split,
             "runs": len(get_all_predictions()),
+            "views": get_view_links(),
         }
     )
 
@@ -974,8 +989,9 @@ def get_table_names():
     sheets = [*(["reproduction"] if study.paper else []), *CHECKLISTS]
     shortcuts = ["shortcuts"] if study.shortcuts else []
     of_gans = ["gans-quality", "gans-memorisation"] if study.gan_runs else []
+    of_maps = ["explanations"] if study.explained else []
     main = [*study.experiments, "labels", "performance", *shortcuts]
-    return [*main, *flows, *of_gans, *sheets]
+    return [*main, *flows, *of_gans, *of_maps, *sheets]
 
 
 def get_figure_names():
@@ -983,7 +999,8 @@ def get_figure_names():
     steps = [f"steps-{cohort}" for cohort in get_signal_cohorts()]
     without = {"reproduction", *CHECKLISTS}
     of_tables = [name for name in get_table_names() if name not in without]
-    return [*of_tables, *steps, *get_example_figures(), *get_gan_figures()]
+    pictures = [*get_example_figures(), *get_gan_figures(), *get_explained_figures()]
+    return [*of_tables, *steps, *pictures]
 
 
 def get_tables():
@@ -997,7 +1014,7 @@ def get_tables():
 
 def get_displays():
     """Return every table of the study as the report shows it."""
-    figures = [*get_example_figures(), *get_gan_figures()]
+    figures = [*get_example_figures(), *get_gan_figures(), *get_explained_figures()]
     return [
         *(f"{ROOT}/tables/{name}.json" for name in get_table_names()),
         *(f"{ROOT}/figures/{name}.json" for name in figures),

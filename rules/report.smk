@@ -33,6 +33,7 @@ rule report:
         flows=get_flows,
         rejected=get_rejected,
         certificates=get_all_certificates(),
+        views=get_views(),
         arms="results/{study}/{preset}/arms.csv",
         study="results/{study}/{preset}/study.json",
     output:

@@ -39,6 +39,7 @@ rule score:
             }
         ),
         labels=get_other_targets,
+        ordered=get_ordered_option,
         code=code_of("score.py"),
     shell:
         "python workflow/score.py --arm {wildcards.arm:q} --split-name {wildcards.split}"
@@ -46,6 +47,7 @@ rule score:
         " --inner-predictions {input.inner_predictions:q} --inner-runs {params.inner_runs}"
         " --run-options {input.options:q} --splits {input.splits:q}"
         " --records {input.records:q} --subgroups {params.subgroups:q} --labels {params.labels:q}"
+        " {params.ordered}"
         " --summary {output.summary:q} --runs-out {output.runs:q} --units-out {output.units:q}"
         " --curves-out {output.curves:q} > {log:q} 2>&1"
 

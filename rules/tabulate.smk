@@ -136,7 +136,7 @@ rule tabulate_performance:
         mem_mb=memory(2000),
         runtime=minutes(30),
     params:
-        content=get_performance_content,
+        content=default_content("Performance of the study's default arm"),
         shortcuts=lambda wildcards, input: (
             f"--shortcuts {input.shortcuts[0]} --shortcut-units {input.shortcut_units[0]}"
             if input.shortcuts
@@ -252,6 +252,83 @@ rule draw_flow:
         " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
         " --display {output.display:q}"
         " --svg {output.svg:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule draw_errors:
+    input:
+        label_digests=get_example_digests,
+        content_digests=get_content_digests,
+        predictions=get_default_predictions,
+        scores=default_score(".csv"),
+        digests=digest_files(default_arm_images()),
+        images=ancient(default_arm_images()),
+        certificates=get_certificates,
+    output:
+        svg=report(
+            "results/{study}/{preset}/figures/errors.svg",
+            caption="../workflow/report/errors.rst",
+            category="Performance",
+            labels={"experiment": "errors", "type": "figure"},
+        ),
+        png="results/{study}/{preset}/figures/errors.png",
+        display="results/{study}/{preset}/figures/errors.json",
+    log:
+        "results/{study}/{preset}/logs/draw_errors.log",
+    benchmark:
+        "results/{study}/{preset}/benchmarks/draw_errors.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(30),
+    params:
+        content=default_content("Errors of the study's default arm"),
+        runs=get_default_run_names,
+        code=code_of("draw_errors.py"),
+    shell:
+        "python workflow/draw_errors.py --content {params.content:q}"
+        " --predictions {input.predictions:q} --runs {params.runs} --scores {input.scores:q}"
+        " --images {input.images:q} --certificates {input.certificates:q}"
+        " --svg {output.svg:q} --png {output.png:q} --display {output.display:q} > {log:q} 2>&1"
+
+
+rule draw_learning:
+    input:
+        label_digests=get_example_digests,
+        content_digests=get_content_digests,
+        histories=get_learning_files,
+        options=get_learning_options,
+        certificates=get_learning_certificates,
+    output:
+        svg=report(
+            "results/{study}/{preset}/figures/learning.svg",
+            caption="../workflow/report/learning.rst",
+            category="Performance",
+            labels={"experiment": "learning curves", "type": "figure"},
+        ),
+        png="results/{study}/{preset}/figures/learning.png",
+        display="results/{study}/{preset}/figures/learning.json",
+    log:
+        "results/{study}/{preset}/logs/draw_learning.log",
+    benchmark:
+        "results/{study}/{preset}/benchmarks/draw_learning.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(30),
+    params:
+        experiment=get_learning_content,
+        folders=get_learning_folders,
+        runs=get_default_run_names,
+        code=code_of("draw_learning.py"),
+    shell:
+        "python workflow/draw_learning.py --experiment {params.experiment:q}"
+        " --arms {params.folders:q} --runs {params.runs}"
+        " --certificates {input.certificates:q} --svg {output.svg:q} --png {output.png:q}"
+        " --display {output.display:q} > {log:q} 2>&1"
 
 
 rule tabulate_reproduction:

@@ -9,7 +9,7 @@ from fewcase.data.stage import run
 from fewcase.ingest.image_cohort import write_images
 from fewcase.ingest.image_folder import list_images
 from fewcase.study.fields import read_section
-from fewcase.study.image_sources import SimulateHistology, Tiles
+from fewcase.study.image_sources import Tiles, read_as
 from fewcase.study.sources import SOURCES, UNITS_OF_SOURCES
 
 IMAGE_SOURCES = sorted(source for source, unit in UNITS_OF_SOURCES.items() if unit != "window")
@@ -17,9 +17,8 @@ IMAGE_SOURCES = sorted(source for source, unit in UNITS_OF_SOURCES.items() if un
 
 def main(arguments: argparse.Namespace) -> None:
     """Write the records of the source that was asked for."""
-    options = read_section(SOURCES[arguments.source], json.loads(arguments.options), "options")
-    if isinstance(options, SimulateHistology):
-        options = options.as_tiles()
+    given = read_section(SOURCES[arguments.source], json.loads(arguments.options), "options")
+    options = read_as(given)
     write_images(
         list_images(options, arguments.data),
         arguments.data,

@@ -17,7 +17,11 @@ def main(arguments: argparse.Namespace) -> None:
     chosen = read_section(SamplingOptions, arguments.options, "sample")
     split = read_split(arguments.split)
     drawn = (chosen.neg_per_pos, chosen.bags, arguments.seed, arguments.inner)
-    write_samples(arguments.out, draw_samples(split, *drawn), *drawn)
+    rows = {
+        "distribution": chosen.distribution,
+        "training_examples": chosen.training_examples,
+    }
+    write_samples(arguments.out, draw_samples(split, *drawn, **rows), *drawn, **rows)
 
 
 def options() -> argparse.ArgumentParser:
@@ -29,7 +33,7 @@ def options() -> argparse.ArgumentParser:
         type=json.loads,
         required=True,
         metavar="JSON",
-        help="negatives per positive, and bags",
+        help="negatives per positive, distribution of classes, and bags",
     )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--inner", type=int, default=0, help="inner part that is left out")

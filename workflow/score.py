@@ -41,6 +41,7 @@ def main(options: argparse.Namespace) -> None:
         subgroups=read_subgroups(options.records, options.subgroups) if options.subgroups else None,
         labels={target: read_other_labels(path) for target, path in options.labels},
         inner=read_predictions(choosing) if choosing else None,
+        is_ordered=options.ordered,
     )
     for column, value in describe_machines(options.run_options).items():
         scored.summary[column] = value
@@ -89,6 +90,7 @@ if __name__ == "__main__":
     add("--arm", required=True)
     add("--split-name", required=True)
     add("--unit", choices=UNITS, default="example")
+    add("--ordered", action="store_true", help="classes are degrees in the order of the labels")
     add("--summary", type=Path, required=True, help="CSV of the arm's scores")
     add("--runs-out", type=Path, required=True, help="CSV of each run's scores")
     add("--units-out", type=Path, help="parquet of each unit's scores")

@@ -4,13 +4,18 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from fewcase.data.stage import run
 from fewcase.ingest.simulate.histology import simulate_histology
+from fewcase.ingest.simulate.oct import simulate_oct
 from fewcase.study.fields import read_section
-from fewcase.study.image_sources import SimulateHistology
+from fewcase.study.image_sources import SimulateHistology, SimulateOct
 
-SIMULATIONS = {"simulate_histology": (SimulateHistology, simulate_histology)}
+SIMULATIONS: dict[str, tuple[Any, Any]] = {
+    "simulate_histology": (SimulateHistology, simulate_histology),
+    "simulate_oct": (SimulateOct, simulate_oct),
+}
 
 
 def main(arguments: argparse.Namespace) -> None:

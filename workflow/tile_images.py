@@ -9,7 +9,7 @@ from fewcase.data.image_records import read_image_records
 from fewcase.data.stage import run
 from fewcase.images.tile import list_whole_images, tile_records
 from fewcase.study.fields import read_section
-from fewcase.study.image_sources import SimulateHistology, Tiles
+from fewcase.study.image_sources import Tiles, read_as
 from fewcase.study.sources import SOURCES, UNITS_OF_SOURCES
 
 IMAGE_SOURCES = sorted(source for source, unit in UNITS_OF_SOURCES.items() if unit != "window")
@@ -17,9 +17,8 @@ IMAGE_SOURCES = sorted(source for source, unit in UNITS_OF_SOURCES.items() if un
 
 def main(arguments: argparse.Namespace) -> None:
     """Read the records, and write the examples."""
-    options = read_section(SOURCES[arguments.source], json.loads(arguments.options), "options")
-    if isinstance(options, SimulateHistology):
-        options = options.as_tiles()
+    given = read_section(SOURCES[arguments.source], json.loads(arguments.options), "options")
+    options = read_as(given)
     records = read_image_records(arguments.records)
     if isinstance(options, Tiles):
         tile_records(records, options, arguments.data, arguments.out, threads=arguments.threads)

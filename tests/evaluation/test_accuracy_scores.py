@@ -135,6 +135,51 @@ def test_a_test_set_has_the_accuracy_of_the_mean_score_and_the_mean_of_runs(
         assert row(scored, "external", name)["value"] == row(scored, "test", name)["value"]
 
 
+def top3(table: pd.DataFrame) -> float:
+    scores = table[[name for name in table if str(name).startswith("score_")]].to_numpy()
+    classes = range(scores.shape[1])
+    return sklearn.metrics.top_k_accuracy_score(table["label"], scores, k=3, labels=classes)
+
+
+def test_of_five_classes_the_right_one_is_among_three_as_scikit_learn_finds(tmp_path: Path) -> None:
+    study = ClassStudy(tmp_path, classes=5, images=60, folds=3, tests=20)
+    scored, predictions = study.scored("vit", 0.4), study.predictions("vit", 0.4)
+    runs = scored.runs.set_index(["set", "seed", "fold"])["top3_accuracy"]
+    for (role, seed, fold), part in predictions.groupby(["role", "seed", "fold"]):
+        assert runs[role, seed, fold] == pytest.approx(top3(part))
+    found = row(scored, "cv", "top3_accuracy_mean")
+    assert found["value"] == pytest.approx(runs["validation"].mean())
+    assert found["method"] == "corrected resampled t"
+    # On all examples together, the mean over seeds; an image is a patient with five tiles.
+    part = predictions[predictions["role"] == "validation"]
+    found = row(scored, "cv", "top3_accuracy")
+    of_seeds = [top3(of_seed) for _, of_seed in part.groupby("seed")]
+    assert found["value"] == pytest.approx(np.mean(of_seeds))
+    assert found["sd"] == pytest.approx(np.std(of_seeds, ddof=1))
+    assert found["method"] == "Wilson, clustered"
+    assert row(scored, "cv", "accuracy")["value"] < found["low"] < found["value"] < found["high"]
+    tests = predictions[predictions["role"] == "test"]
+    scores = [f"score_{k}" for k in range(5)]
+    means = tests.groupby("example")[[*scores, "label"]].mean()
+    assert row(scored, "test", "top3_accuracy")["value"] == pytest.approx(top3(means))
+    images = tests.groupby("parent")[[*scores, "label"]].mean()
+    assert row(scored, "test-by-parent", "top3_accuracy")["value"] == pytest.approx(top3(images))
+    each = [top3(of_run) for _, of_run in tests.groupby(["seed", "fold"])]
+    assert row(scored, "test", "top3_accuracy_mean")["value"] == pytest.approx(np.mean(each))
+    units = scored.units.set_index("set")
+    columns = [f"top3_seed_{seed}" for seed in range(3)]
+    np.testing.assert_allclose(units.loc["cv", columns].mean(), of_seeds)
+    assert units.loc["test", "top3"].mean() == pytest.approx(np.mean(each))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_of_three_classes_there_is_no_accuracy_among_three(tmp_path: Path, classes: int) -> None:
+    scored = ClassStudy(tmp_path, classes=classes, images=18, folds=3).scored("vit", 0.8)
+    assert not scored.summary["statistic"].str.startswith("top3").any()
+    assert not any(str(name).startswith("top3") for name in scored.units)
+    assert scored.runs["top3_accuracy"].isna().all()
+
+
 def test_units_say_whether_each_seed_and_what_share_of_runs_are_right(tmp_path: Path) -> None:
     study = ClassStudy(tmp_path, classes=3, images=36, folds=3, tests=12)
     scored, predictions = study.scored("vit", 0.8), study.predictions("vit", 0.8)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics
+from statsmodels.stats.proportion import proportion_confint
 
 from fewcase.evaluation.multiclass import measure_auc, measure_calibration, measure_decisions
 from fewcase.evaluation.scores import Scored, score_arm
@@ -81,6 +82,45 @@ def test_decisions_are_scikit_learns_accuracy_and_balanced_accuracy() -> None:
         assert found["sensitivity", str(k)].value == pytest.approx(recall[k])
         specificity = matrix[k, 0, 0] / matrix[k, 0].sum()
         assert found["specificity", str(k)].value == pytest.approx(specificity)
+        rightly = found["accuracy", str(k)]
+        expected = sklearn.metrics.accuracy_score(labels == k, called == k)
+        assert rightly.value == pytest.approx(expected)
+        assert (rightly.low, rightly.high) == pytest.approx(
+            proportion_confint(round(expected * labels.size), labels.size, method="wilson")
+        )
+
+
+def test_one_class_against_the_rest_has_the_published_table_of_its_confusion_matrix() -> None:
+    """Kim and Jang 2021: 2,303 of 2,400 right, and per cent of each class against the rest.
+
+    The matrix has the row and column sums that the table implies; which of the wrong classes is
+    called leaves the table as it is.
+    """
+    matrix = [[539, 25, 30, 6], [4, 592, 1, 3], [15, 1, 580, 4], [3, 2, 3, 592]]
+    cells = np.repeat(np.arange(16), np.ravel(matrix))
+    labels, called = cells // 4, cells % 4
+    found = measure_decisions(np.eye(4)[called][None], labels, np.arange(labels.size))
+    published = {
+        "sensitivity": (89.83, 98.67, 96.67, 98.67),
+        "specificity": (98.78, 98.44, 98.11, 99.28),
+        "accuracy": (96.54, 98.50, 97.75, 99.13),
+    }
+    for name, values in published.items():
+        for k, value in enumerate(values):
+            assert 100 * found[name, str(k)].value == pytest.approx(value, abs=0.0051)
+    assert found["accuracy", ""].value == pytest.approx(2303 / 2400)
+    expected = sklearn.metrics.recall_score(labels, called, average=None)
+    assert [found["sensitivity", str(k)].value for k in range(4)] == pytest.approx(expected)
+
+
+def test_a_class_against_the_rest_is_counted_once_for_each_patient() -> None:
+    scores, labels = simulated(models=2)
+    one = measure_decisions(scores, labels, np.arange(150))["accuracy", "1"]
+    again = np.repeat(np.arange(150), 4)
+    four = measure_decisions(scores[:, again], labels[again], again)["accuracy", "1"]
+    assert four.method == "Wilson, clustered"
+    assert four.value == pytest.approx(one.value)
+    assert four.high - four.low == pytest.approx(one.high - one.low, rel=0.02)
 
 
 def test_interval_of_balanced_accuracy_covers_its_truth() -> None:

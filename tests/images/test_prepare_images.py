@@ -52,6 +52,15 @@ def test_row_i_is_example_i_resized_as_pillow_does(wide, tmp_path):
     np.testing.assert_array_equal(found, [lanczos(p, 32) for p in pixels])
 
 
+def test_the_width_is_halved_before_the_image_is_fitted(wide, tmp_path):
+    records, data, pixels = wide
+    found = prepared(records, data, tmp_path / "o", size=60, width_factor=0.5, fill=7)
+    narrow = Image.fromarray(pixels[2]).resize((50, 60), Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(found[2][:, 5:55], np.asarray(narrow))
+    assert (found[2][:, :5] == 7).all()
+    assert (found[2][:, 55:] == 7).all()
+
+
 def test_a_tile_is_cut_at_its_place(wide, tmp_path):
     records, data, pixels = wide
     found = prepared(records, data, tmp_path / "o", tiles=Tiles(size=30, overlap=10), size=30)

@@ -35,7 +35,7 @@ from fewcase.reporting.shortcut_table import (
 )
 from fewcase.statistics.accuracy import compare_accuracies
 from fewcase.study.errors import InputError
-from fewcase.study.words import MEASURES
+from fewcase.study.words import measures_of
 from scored_arms import Arms, read_scored
 from scored_classes import ClassStudy
 
@@ -410,7 +410,7 @@ def test_on_one_validation_set_the_nested_value_has_the_interval_of_its_patients
 ) -> None:
     of_study = of_two if classes == 2 else given
     evidence = of_study.study.read()[1]
-    for measure in MEASURES if classes == 2 else ACCURACIES:
+    for measure in measures_of(2) if classes == 2 else ACCURACIES:
         plan = of_study.plan(measure, selection=True)
         found = tabulate_selection(plan, of_study.tabulate(measure), evidence)
         row = found.iloc[0]

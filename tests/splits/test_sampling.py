@@ -122,6 +122,42 @@ def test_no_ratio_keeps_every_training_row_of_any_number_of_classes(split):
         draw_samples(three, 6.083, bags=1, seed=0)
 
 
+def test_balanced_samples_have_as_many_rows_of_every_class_and_say_so(split, tmp_path):
+    three = split.assign(label=np.where(split["row"] % 5 > 1, 2, split["row"] % 5))
+    rows = {"distribution": "balanced"}
+    samples = draw_samples(three, None, 2, 0, **rows)
+    labels = three.set_index("row")["label"]
+    for fold in range(4):
+        rarest = folds.training_rows(three, fold)["label"].value_counts().min()
+        of_bags = [bag_rows(samples, fold, bag) for bag in range(2)]
+        for drawn in of_bags:
+            assert labels[drawn].value_counts().to_dict() == dict.fromkeys(range(3), rarest)
+        # Common classes are drawn anew for each bag, as long as there are enough without repeats.
+        common = [{row for row in drawn if labels[row] == 2} for drawn in of_bags]
+        assert not common[0] & common[1]
+    write_samples(tmp_path / "a", samples, None, 2, 0, **rows)
+    pd.testing.assert_frame_equal(read_samples(tmp_path / "a", three), samples)
+    write_samples(tmp_path / "b", draw_samples(three, None, 2, 0), None, 2, 0, **rows)
+    with pytest.raises(InputError, match="rows of class"):
+        read_samples(tmp_path / "b", three)
+
+
+@pytest.mark.parametrize("distribution", ["natural", "balanced"])
+def test_fewer_training_examples_keep_the_distribution(split, distribution):
+    three = split.assign(label=np.where(split["row"] % 5 > 1, 2, split["row"] % 5))
+    rows = {"distribution": distribution, "training_examples": 31}
+    samples = draw_samples(three, None, 1, 0, **rows)
+    labels = three.set_index("row")["label"]
+    for fold in range(4):
+        found = labels[bag_rows(samples, fold, 0)].value_counts().sort_index().to_numpy()
+        if distribution == "balanced":
+            assert found.tolist() == [10, 10, 10]
+        else:
+            shares = folds.training_rows(three, fold)["label"].value_counts(normalize=True)
+            assert found.sum() == 31
+            assert np.abs(found - 31 * shares.sort_index().to_numpy()).max() < 1
+
+
 @pytest.mark.parametrize(
     ("ratio", "bags", "message"), [(0, 1, "neg_per_pos: 0"), (1, 0, "bags: 0")]
 )
@@ -143,6 +179,8 @@ def test_samples_are_read_as_written_with_the_same_bytes_each_time(split, tmp_pa
         "bags": 2,
         "seed": 5,
         "inner": 0,
+        "distribution": "natural",
+        "training_examples": None,
     }
 
 

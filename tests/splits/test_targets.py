@@ -8,7 +8,7 @@ import pytest
 
 from fewcase.splits.targets import apply_target
 from fewcase.study.errors import InputError
-from fewcase.study.targets import read_target
+from fewcase.study.targets import is_ordered, read_target
 
 NAN = float("nan")
 
@@ -150,11 +150,18 @@ def test_a_value_that_names_no_class_says_so_or_stops():
         ({"classes": ["CNV", "CNV"]}, "'CNV' is there twice"),
         ({"merge": {"F0": "F9"}}, "no class 'F9'"),
         ({"merge": {"F4": "F2/F3"}}, "'F4' is a class of its own"),
+        ({"classes": ["CNV", "DME"], "ordered": True}, r"target\.ordered: .* are two classes"),
     ],
 )
 def test_classes_that_cannot_be_are_named(change, message):
     with pytest.raises(InputError, match=message):
         read_target({**CLASSES, **change}, "target")
+
+
+def test_classes_are_degrees_only_where_the_target_says_so():
+    assert is_ordered(read_target({**CLASSES, "ordered": True}, "target"))
+    for rule in (CLASSES, {"rule": "below", "column": "ph", "threshold": 7}):
+        assert not is_ordered(read_target(rule, "target"))
 
 
 def test_several_classes_are_no_part_of_a_yes_or_no():

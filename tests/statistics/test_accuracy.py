@@ -10,6 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 import simulated_sets
 from fewcase.statistics.accuracy import (
+    among_highest,
     balanced_accuracy,
     called_classes,
     compare_accuracies,
@@ -27,6 +28,28 @@ def test_the_class_with_the_highest_score_is_called_and_of_two_the_second_from_a
     assert called_classes(scores).tolist() == [1, 0]
     assert called_classes(np.array([[0.49], [0.5], [0.9]])).tolist() == [0, 1, 1]
     assert called_classes(np.zeros((2, 4, 3))).shape == (2, 4)
+
+
+@pytest.mark.parametrize("number", [1, 3, 5])
+def test_the_own_class_is_among_the_highest_as_often_as_scikit_learn_says(number: int) -> None:
+    random = np.random.default_rng(3)
+    labels, scores = random.integers(0, 6, 200), random.normal(size=(2, 200, 6))
+    found = among_highest(scores, labels, number)
+    assert found.shape == (2, 200)
+    for row, model in zip(found, scores, strict=True):
+        expected = sklearn.metrics.top_k_accuracy_score(labels, model, k=number)
+        assert row.mean() == pytest.approx(expected)
+    if number == 1:
+        np.testing.assert_array_equal(found, called_classes(scores) == labels)
+
+
+def test_of_equal_scores_earlier_classes_are_among_the_highest() -> None:
+    scores = np.array([0.1, 0.3, 0.2, 0.2, 0.2])
+    found = [among_highest(scores[None], np.array([k]), 3)[0] for k in range(5)]
+    assert found == [False, True, True, True, False]
+    same = np.full((1, 4), 0.25)
+    assert [among_highest(same, np.array([k]), 3)[0] for k in range(4)] == [True] * 3 + [False]
+    assert not among_highest(np.full((1, 4), np.nan), np.array([0]), 3)[0]
 
 
 def test_balanced_accuracy_is_scikit_learns_and_unknown_without_a_class() -> None:

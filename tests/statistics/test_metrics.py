@@ -10,6 +10,7 @@ from fewcase.statistics.metrics import (
     average_precision,
     placements,
     weighted_average_precision,
+    weighted_quadratic_kappa,
     weighted_sensitivity_at_specificity,
 )
 
@@ -128,3 +129,20 @@ def test_equal_scores_are_chance() -> None:
 def test_labels_other_than_0_and_1_are_refused() -> None:
     with pytest.raises(ValueError, match="0 or 1"):
         average_precision([0.1, 0.2, 0.3], [0, 1, 2])
+
+
+def test_weighted_kappa_agrees_with_scikit_learn_and_needs_two_classes() -> None:
+    random = np.random.default_rng(8)
+    labels = random.integers(0, 4, 200)
+    called = np.clip(labels + random.integers(-1, 2, 200), 0, 3)
+    weights = draw_weights(8)
+    expected = [
+        sklearn.metrics.cohen_kappa_score(
+            labels, called, labels=range(4), weights="quadratic", sample_weight=row
+        )
+        for row in weights
+    ]
+    np.testing.assert_allclose(weighted_quadratic_kappa(called, labels, weights), expected)
+    only = np.full(5, 3)
+    assert np.isnan(weighted_quadratic_kappa(only, only, np.ones((1, 5)))).all()
+    assert weighted_quadratic_kappa(only, only - 1, np.ones((1, 5))) == [0]

@@ -7,6 +7,7 @@ import yaml
 
 from fewcase.study.errors import InputError
 from fewcase.study.models import check_models
+from fewcase.study.names import images_of, preparation_of, sampling_of
 from fewcase.study.plan import read_study
 from fewcase.study.presets import apply_preset
 from fewcase.study.words import METADATA_COLUMNS, SHORTCUTS
@@ -47,6 +48,64 @@ def test_arms_are_named_by_what_differs_from_the_library_and_not_from_the_study(
     assert list(study.arms) == ["resnet18+weights=none", "resnet18+weights=none+cutmix"]
     same = read_study(changed("recipe", {"model": "resnet18", "weights": "none", "bags": 1}))
     assert list(same.arms) == list(study.arms)
+
+
+def test_top_3_accuracy_needs_a_target_of_more_than_three_classes():
+    def planned(classes, layout, **options):
+        study = changed("targets", {"kind": {"rule": "classes", "classes": classes}})
+        vary = {"augment": ["none", "cutmix"]}
+        study["experiments"] = {"x": {"vary": vary, "layout": layout, **options}}
+        return read_study(study).experiments["x"]
+
+    assert planned(list("abcd"), "grid", measure="top3_accuracy").measure == "top3_accuracy"
+    matrix = {"layout": "matrix", "measures": ["accuracy", "top3_accuracy"]}
+    assert planned(list("abcd"), **matrix).measures == ("accuracy", "top3_accuracy")
+    message = r"experiments\.x\.measure: 'top3_accuracy', but target 'kind' has 3 classes"
+    with pytest.raises(InputError, match=message):
+        planned(list("abc"), "grid", measure="top3_accuracy")
+    with pytest.raises(InputError, match=r"x\.measures\[1\]: 'top3_accuracy', but .* 2 classes"):
+        planned(list("ab"), **matrix)
+
+
+def of_scans(**recipe):
+    """Return a study of images with some factors of its recipe."""
+    study = changed("cohorts", {"scans": {"source": "simulate_oct", "classes": {"CNV": 9}}})
+    study["targets"] = {"kind": {"rule": "classes", "classes": ["CNV", "NORMAL"]}}
+    study |= {"hold_out": {}, "split": {}}
+    study["recipe"] = {**study["recipe"], "neg_per_pos": None, **recipe}
+    return study
+
+
+def test_a_crop_makes_a_version_of_the_images_that_keeps_their_resolution():
+    study = read_study(of_scans(crop=96))
+    assert images_of(study.default_recipe, "image") == ("crop-96",)
+    assert preparation_of("crop-96", study.images)["size"] == 96
+    assert preparation_of("plain", study.images) == {
+        **{"grey": False, "width_factor": 1.0, "fit": "pad", "fill": 0},
+        **{"crop": None, "size": 224},
+    }
+    with pytest.raises(InputError, match="crop keeps the resolution"):
+        read_study(of_scans(crop=96) | {"images": {"width_factor": 0.5}})
+    with pytest.raises(InputError, match="crop says how images are cut out"):
+        read_study(changed("recipe", {"model": "resnet18", "weights": "none", "crop": 96}))
+
+
+def test_what_is_under_sampled_is_said_once():
+    recipe = read_study(of_scans(distribution="balanced", training_examples=60)).default_recipe
+    assert sampling_of(recipe) == "ratio-all-balanced-examples-60-bags-1"
+    with pytest.raises(InputError, match="distribution and neg_per_pos, 2, both say"):
+        read_study(of_scans(neg_per_pos=2.0, distribution="balanced"))
+
+
+def test_the_default_arm_is_explained_and_those_of_named_experiments_networks_alone():
+    study = changed("experiments.augmentation.also", [{"model": "logistic"}])
+    default = study["recipe"]["model"] + "+weights=none"
+    assert read_study(study).explained == [(default, "apgar-patient-b")]
+    named = read_study(study | {"explain": {"experiments": ["augmentation"]}}).explained
+    assert [arm for arm, _ in named] == [default, f"{default}+cutmix"]
+    assert read_study(study | {"explain": {"cases": 0}}).explained == []
+    with pytest.raises(InputError, match=r"explain.experiments\[0\]: no experiment 'augmentatio'"):
+        read_study(study | {"explain": {"experiments": ["augmentatio"]}})
 
 
 def test_two_experiments_that_need_the_same_arm_share_its_runs():

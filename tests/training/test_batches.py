@@ -44,6 +44,20 @@ def test_every_row_is_seen_once_and_classes_are_spread_to_within_one(
         assert min(counts) >= 1
 
 
+@pytest.mark.parametrize("ratio", [True, False])
+def test_where_the_last_is_dropped_all_batches_are_full_and_other_rows_are_over_each_time(ratio):
+    labels = labels_of(60, 27)
+    assert count_batches(87, 10, drop_last=True) == 8
+    over = set()
+    for epoch in range(20):
+        batches = draw_batches(labels, 10, ratio, (epoch,), drop_last=True)
+        assert [len(batch) for batch in batches] == [10] * 8
+        seen = np.concatenate(batches)
+        assert len(set(seen)) == 80
+        over |= set(range(87)) - set(seen)
+    assert len(over) > 60
+
+
 @given(rows=st.integers(2, 200), size=st.integers(2, 90))
 def test_shuffled_batches_see_every_row_once_too(rows, size):
     if size > rows:

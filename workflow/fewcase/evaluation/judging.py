@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fewcase.evaluation import curves, multiclass
+from fewcase.evaluation import curves, multiclass, ordered
 from fewcase.evaluation.measures import (
     Thresholds,
     average_precision_of,
@@ -39,7 +39,11 @@ Found = Mapping[tuple[str, str], Estimate]
 
 
 def judge(
-    scored: ScoredSet, encoded: Encoded, thresholds: Thresholds, over_folds: Mapping[str, Estimate]
+    scored: ScoredSet,
+    encoded: Encoded,
+    thresholds: Thresholds,
+    over_folds: Mapping[str, Estimate],
+    is_ordered: bool = False,
 ) -> list[dict[str, Any]]:
     """Return the rows of the summary about one set.
 
@@ -53,6 +57,8 @@ def judge(
         Of the arm; not used with more than two classes.
     over_folds
         Of a set that folds divide, means over runs, see `means_over_folds`; else empty.
+    is_ordered
+        Whether several classes are degrees in the order of their labels.
     """
     table = score_table(scored.rows, "run" if scored.held_out else "seed")
     found: dict[tuple[str, str], Estimate] = {}
@@ -69,6 +75,9 @@ def judge(
             found.update(_calibrate_two(scored, table, encoded.correction))
     else:
         found.update(_judge_several(scored, table, encoded))
+        if is_ordered and scored.depth in (WHOLE, VOTE):
+            scores = _models(scored, table.class_scores(encoded.classes))
+            found.update(ordered.measure_ordered(scores, table.labels, table.patients))
     if scored.depth in (WHOLE, VOTE):
         for name, value in _accuracies(scored, table, encoded.classes, over_folds).items():
             found.setdefault((name, ""), value)
@@ -88,12 +97,10 @@ def _accuracies(
     """Return accuracies of the scores that are measured, and their means over runs."""
     about = table.labels, table.patients, classes
     of_runs = table.class_scores(classes)
-    right = called_classes(_models(scored, of_runs)) == table.labels
-    found = measure_accuracy(right, *about)
+    found = measure_accuracy(_models(scored, of_runs), *about)
     # Where all runs judge the same examples, their mean is told of these and their patients.
     means = over_folds or {
-        f"{name}_mean": value
-        for name, value in measure_accuracy(called_classes(of_runs) == table.labels, *about).items()
+        f"{name}_mean": value for name, value in measure_accuracy(of_runs, *about).items()
     }
     return found | {f"{name}_mean": means[f"{name}_mean"] for name in found}
 
@@ -114,6 +121,8 @@ def _row(
     name: str, statistic: str, class_name: str, found: Estimate, table: ScoreTable, runs: int
 ) -> dict[str, Any]:
     positive = table.labels == int(class_name) if class_name else table.labels > 0
+    if statistic == ordered.AT_LEAST:
+        positive = table.labels >= int(class_name)
     return {
         "set": name,
         "statistic": statistic,
@@ -138,8 +147,9 @@ def means_over_folds(runs: pd.DataFrame) -> dict[str, Estimate]:
     Returns
     -------
     dict
-        ``auc_mean``, ``accuracy_mean`` and ``balanced_accuracy_mean``. Empty where a seed has one
-        fold only: all runs then judge the same examples, none of which any is trained on.
+        ``auc_mean`` and the like, of a measure that is none for so few classes undefined. Empty
+        where a seed has one fold only: all runs then judge the same examples, none of which any is
+        trained on.
     """
     sizes: dict[str, dict[tuple[int, int], int]] = {"validation": {}, "inner": {}}
     for seed, fold, name, n in zip(*(runs[c] for c in ("seed", "fold", "set", "n")), strict=True):

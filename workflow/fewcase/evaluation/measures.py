@@ -10,7 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from fewcase.evaluation.predictions import Encoded, ScoreTable, score_table
-from fewcase.statistics.accuracy import estimate_accuracy, estimate_balanced_accuracy
+from fewcase.statistics.accuracy import (
+    among_highest,
+    called_classes,
+    estimate_accuracy,
+    estimate_balanced_accuracy,
+)
 from fewcase.statistics.bootstrap import Statistic, bca
 from fewcase.statistics.calibration import (
     calibration_intercept,
@@ -25,6 +30,7 @@ from fewcase.statistics.metrics import (
     weighted_sensitivity_at_specificity,
 )
 from fewcase.statistics.thresholds import youden_threshold
+from fewcase.study.words import TOP, measures_of
 
 Measures = dict[str, Estimate]
 
@@ -46,27 +52,37 @@ def missing_class(labels: npt.NDArray[np.int64]) -> str:
 
 
 def measure_accuracy(
-    right: npt.NDArray[np.bool_],
+    scores: FloatArray,
     labels: npt.NDArray[np.int64],
     patients: npt.NDArray[np.int64],
     classes: int,
 ) -> Measures:
-    """Return accuracy and balanced accuracy, means over models of the same examples.
+    """Return accuracies of the class that is called, means over models of the same examples.
 
     Parameters
     ----------
-    right
-        Shape (s, n): whether each of s models calls the right class, see
-        `accuracy.called_classes`.
+    scores
+        Shape (s, n, classes), or (s, n, 1) of two classes, see `accuracy.called_classes`.
     labels, patients
         Shape (n,).
     classes
         How many there are.
+
+    Returns
+    -------
+    dict
+        accuracy, balanced_accuracy and, of more than three classes, top3_accuracy: how often the
+        right one is among the three with the highest scores.
     """
-    return {
+    right = called_classes(scores) == labels
+    found = {
         "accuracy": estimate_accuracy(right, patients),
         "balanced_accuracy": estimate_balanced_accuracy(right, labels, patients, classes),
     }
+    if "top3_accuracy" in measures_of(classes):
+        near = among_highest(scores, labels, TOP)
+        found["top3_accuracy"] = estimate_accuracy(near, patients)
+    return found
 
 
 def mean_bootstrapped(

@@ -15,6 +15,7 @@ from fewcase.runtime.ranking import roc_auc
 from fewcase.statistics.accuracy import (
     absent_class,
     called_classes,
+    estimate_accuracy,
     estimate_from_influence,
 )
 from fewcase.statistics.bootstrap import bca
@@ -103,14 +104,15 @@ def measure_decisions(scores: FloatArray, labels: Labels, patients: Labels) -> C
     Returns
     -------
     dict
-        accuracy, balanced_accuracy (mean over classes of their sensitivities), and for each class
-        sensitivity and specificity.
+        Those of `measure_accuracy` (balanced_accuracy is the mean over classes of their
+        sensitivities), and for each class sensitivity, specificity and accuracy: how often an
+        example is rightly given the class, or rightly not given it.
     """
     models, _, classes = scores.shape
     called = called_classes(scores)
     truth, people = np.tile(labels, models), np.tile(patients, models)
     flat = called.ravel()
-    accuracies = measure_accuracy(called == labels, labels, patients, classes)
+    accuracies = measure_accuracy(scores, labels, patients, classes)
     found: ClassMeasures = {(name, ""): value for name, value in accuracies.items()}
     for number in range(classes):
         positive = truth == number
@@ -122,6 +124,8 @@ def measure_decisions(scores: FloatArray, labels: Labels, patients: Labels) -> C
                 if side.any()
                 else undefined(f"{'no' if name == 'sensitivity' else 'only'} examples of the class")
             )
+        fits = (called == number) == (labels == number)
+        found["accuracy", str(number)] = estimate_accuracy(fits, patients)
     return found
 
 

@@ -24,9 +24,10 @@ from fewcase.evaluation.predictions import (
 )
 from fewcase.evaluation.sets import BY_PARENT, WHOLE, ScoredSet, rows_by_parent, sets_of
 from fewcase.runtime.ranking import roc_auc
-from fewcase.statistics.accuracy import balanced_accuracy, called_classes
+from fewcase.statistics.accuracy import among_highest, balanced_accuracy, called_classes
 from fewcase.statistics.calibration import Prevalence
 from fewcase.statistics.metrics import average_precision
+from fewcase.study.words import TOP
 
 SUMMARY_COLUMNS = (
     "arm",
@@ -47,7 +48,7 @@ SUMMARY_COLUMNS = (
 )
 RUN_COLUMNS = (
     *("seed", "fold", "inner", "set", "n", "positives", "auc", "average_precision"),
-    *("accuracy", "balanced_accuracy"),
+    *("accuracy", "balanced_accuracy", "top3_accuracy"),
 )
 
 
@@ -62,14 +63,16 @@ class Scored:
     runs
         Columns `RUN_COLUMNS`; sets are ``inner`` (early stopping), ``validation``, ``test``,
         ``external``, ``temporal`` and ``test-site:NAME``. `inner` is above 0 for runs that were
-        made to choose between arms, which have a set ``inner`` alone.
+        made to choose between arms, which have a set ``inner`` alone. `top3_accuracy` is NaN
+        where there are three classes or fewer.
     units
         One row per set (``cv``, ``test``) and unit: set, unit, patient, site, test_set, label,
         score (on ``cv`` the mean over seeds of the out-of-fold score, on ``test`` that over runs),
         probability (the same, corrected for prevalence) and, for ``cv``, ``score_seed_S``. With
         more than two classes ``score_0`` … and ``probability_0`` … in place of these. Whether the
         class that is called is the right one is in ``right_seed_S`` (``cv``) and ``right`` (the
-        share of the runs, ``test``).
+        share of the runs, ``test``); with more than three classes, whether the right one is among
+        the three with the highest scores in ``top3_seed_S`` and ``top3``.
     curves
         Columns `CURVE_COLUMNS`: ``roc``, ``reliability``, ``reliability raw``, ``decision``,
         ``decision all``, ``decision none`` and, with more than two classes, ``confusion``.
@@ -95,6 +98,7 @@ def score_arm(
     subgroups: Mapping[str, pd.Series] | None = None,
     labels: Mapping[str, pd.Series] | None = None,
     inner: pd.DataFrame | None = None,
+    is_ordered: bool = False,
 ) -> Scored:
     """Score one arm under one split.
 
@@ -119,6 +123,9 @@ def score_arm(
     inner
         Predictions of the runs that were made to choose between arms, as from
         `predictions.read_predictions`.
+    is_ordered
+        Whether several classes are degrees in the order of their labels; whole sets then have
+        those of `ordered.measure_ordered` besides.
 
     Returns
     -------
@@ -129,7 +136,7 @@ def score_arm(
         one class, ``cv-by-parent`` and ``test-by-parent``, which average the scores of each
         parent's examples. Statistics are
 
-        ``auc_mean``, ``accuracy_mean``, ``balanced_accuracy_mean``
+        ``auc_mean``, ``accuracy_mean``, ``balanced_accuracy_mean``, ``top3_accuracy_mean``
             Means over runs with their standard deviation. On ``cv`` the interval is the corrected
             resampled t; on a test set, and where a seed has one fold only, that of the mean of
             runs on the same patients.
@@ -140,6 +147,8 @@ def score_arm(
         ``average_precision``, ``accuracy``, ``balanced_accuracy``, those of `measure_scores`
             As ``auc_pooled`` and ``auc_ensemble``. The class with the highest score is called;
             of two, the second at a score of 0.5 or more.
+        ``top3_accuracy``
+            Of more than three classes: the same of the three with the highest scores.
         ``sensitivity``, ``specificity``, ``threshold``
             See `measures.Thresholds`.
 
@@ -166,7 +175,7 @@ def score_arm(
         if scored.depth == WHOLE and _is_whole_test(scored, encoded):
             rows += [row | {"set": scored.name} for row in rows if row["set"] == "test"]
             continue
-        rows += judge(scored, encoded, thresholds, over_folds.get(scored.name, {}))
+        rows += judge(scored, encoded, thresholds, over_folds.get(scored.name, {}), is_ordered)
         if scored.name in ("cv", "test"):
             curves.append(draw_curves(scored, encoded))
             units.append(_units(scored, encoded, predictions, unit))
@@ -223,7 +232,8 @@ def _runs_of(name: str, rows: pd.DataFrame, classes: int) -> pd.DataFrame:
         auc = float(np.mean([roc_auc(*column) for column in columns]))
         precision = float(np.mean([average_precision(*column) for column in columns]))
         right = called_classes(known) == labels
-        accuracies = float(right.mean()), balanced_accuracy(right, labels, classes)
+        near = among_highest(known, labels, TOP).mean() if classes > TOP else np.nan
+        accuracies = float(right.mean()), balanced_accuracy(right, labels, classes), float(near)
         counts = len(labels), int((labels > 0).sum())
         found.append((seed, fold, inner, name, *counts, auc, precision, *accuracies))
     return pd.DataFrame(found, columns=list(RUN_COLUMNS))
@@ -251,12 +261,16 @@ def _units(
         if encoded.classes == 2 and not scored.held_out:
             for (seed,), of_seed in zip(table.groups, scores, strict=True):
                 found[f"score_seed_{seed}"] = of_seed
-    right = called_classes(table.class_scores(encoded.classes)) == table.labels
-    if scored.held_out:
-        found["right"] = right.mean(axis=0)
-    else:
+    of_classes = table.class_scores(encoded.classes)
+    calls = {"right": called_classes(of_classes) == table.labels}
+    if encoded.classes > TOP:
+        calls["top3"] = among_highest(of_classes, table.labels, TOP)
+    for name, right in calls.items():
+        if scored.held_out:
+            found[name] = right.mean(axis=0)
+            continue
         for (seed,), of_seed in zip(table.groups, right, strict=True):
-            found[f"right_seed_{seed}"] = of_seed.astype(np.float32)
+            found[f"{name}_seed_{seed}"] = of_seed.astype(np.float32)
     return found
 
 

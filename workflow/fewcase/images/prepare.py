@@ -91,7 +91,8 @@ def prepare_images(
 def prepare_one(image: Regions, example: Any, options: PrepareOptions, grey: bool) -> Pixels:
     """Return one example as uint8 (1 or 3, size, size).
 
-    The region is read, cropped about its centre, made square, and resized.
+    The region is read, cropped about its centre, brought to its proportions, made square, and
+    resized.
     """
     extent = getattr(example, "extent", None)
     if extent is None:
@@ -101,6 +102,9 @@ def prepare_one(image: Regions, example: Any, options: PrepareOptions, grey: boo
     picture = as_picture(pixels)
     if options.crop is not None:
         picture = _about_centre(picture, (options.crop, options.crop), options.fill)
+    if options.width_factor != 1:
+        width = max(round(picture.width * options.width_factor), 1)
+        picture = picture.resize((width, picture.height), Image.Resampling.LANCZOS)
     if options.fit == "pad" and picture.width != picture.height:
         side = max(picture.size)
         picture = _about_centre(picture, (side, side), options.fill)

@@ -107,6 +107,12 @@ def build_model(
     return BuiltModel(network, said, mean, std)
 
 
+def half_normalised(built: BuiltModel) -> BuiltModel:
+    """Return the model with grey levels brought to -1 … 1, whatever its weights were used to."""
+    half = (0.5,) * len(built.mean)
+    return dataclasses.replace(built, mean=half, std=half)
+
+
 def is_convolutional(network: nn.Module) -> bool:
     """Whether most parameters are in convolutions, as channels-last memory needs to pay."""
     kernels = sum(

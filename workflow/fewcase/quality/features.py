@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from fewcase.data.files import read_json
 from fewcase.models.registry import build_model, is_convolutional
+from fewcase.models.trained import at_rest, load_run
 from fewcase.quality.arithmetic import full_float32
 from fewcase.quality.inception import IMAGE_SIZE, PUBLISHED_SHA256, read_inception, trunk_of
 from fewcase.quality.resizers import resize_as_trained, resize_clean, resize_legacy
@@ -184,7 +184,7 @@ def inception_extractor(
     if resizer not in RESIZERS:
         raise InputError(f"resizer: {resizer!r} is neither {' nor '.join(RESIZERS)}.")
     inception, source = read_inception(weights)
-    trunk = _at_rest(trunk_of(inception), device)
+    trunk = at_rest(trunk_of(inception), device)
     is_standard = source == PUBLISHED_SHA256
     resize = resize_legacy if resizer == "legacy" else resize_clean
     return Extractor(
@@ -234,7 +234,7 @@ def timm_extractor(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         built = build_model(model, {}, 1, 3, image_size, weights)
-    network = _at_rest(built.network, device)
+    network = at_rest(built.network, device)
     return Extractor(
         f"{model}, {built.weights}",
         "clean",
@@ -267,45 +267,20 @@ def classifier_of(
     InputError
         Where a file is missing, or the weights do not fit the network that the options describe.
     """
-    path = Path(run) / "options.json"
-    options = read_json(path)
-    try:
-        recipe = options["recipe"]
-        mean, std = tuple(options["mean"]), tuple(options["std"])
-        bags, classes = int(recipe["bags"]), len(options["prevalence"])
-        model, model_options = str(recipe["model"]), dict(recipe["model_options"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: not the options of a trained network ({error!r}). Give the folder of a run "
-            "whose model is trained on images."
-        ) from None
-    size = recipe.get("input_size") or image_size
-    sizes = [recipe["through_size"], size] if recipe.get("through_size") else [size]
-    states = _read_bags(Path(run) / "weights.safetensors", bags)
-    networks = []
-    for state in states:
-        with torch.random.fork_rng(devices=[]):
-            network = build_model(model, model_options, classes, len(mean), size, "none").network
-        try:
-            network.load_state_dict(state)
-        except RuntimeError as error:
-            first = "; ".join(line.strip() for line in str(error).splitlines()[:3])
-            raise InputError(
-                f"{run}: the weights do not fit {model} at {size} pixels: {first[:400]}. Give the "
-                "size of the images that it was trained on."
-            ) from None
-        networks.append(_at_rest(network, device))
+    trained = load_run(Path(run), image_size, device)
     return Classifier(
-        f"{model}, classifier of the study",
+        f"{trained.model}, classifier of the study",
         "lanczos",
         _preparation(
-            networks[0], lambda pixels: resize_as_trained(pixels, sizes), mean, std, device
+            trained.networks[0],
+            lambda pixels: resize_as_trained(pixels, trained.sizes),
+            trained.mean,
+            trained.std,
+            device,
         ),
-        lambda images: _penultimate(networks[0], images),
-        logits=lambda images: torch.stack([network(images).float() for network in networks]).mean(
-            dim=0
-        ),
-        channels=len(mean),
+        lambda images: _penultimate(trained.networks[0], images),
+        logits=trained.logits,
+        channels=len(trained.mean),
         device=device,
         precision=precision,
     )
@@ -329,38 +304,6 @@ def _preparation(
     return prepare
 
 
-def _at_rest(network: nn.Module, device: str) -> nn.Module:
-    """Return the network on the device, for evaluation, in the memory format that suits it."""
-    if is_convolutional(network):
-        network = network.to(memory_format=torch.channels_last)
-    return network.to(device).eval()
-
-
 def _penultimate(network: Any, images: torch.Tensor) -> torch.Tensor:
     features: torch.Tensor = network.forward_head(network.forward_features(images), pre_logits=True)
     return features
-
-
-def _read_bags(path: Path, bags: int) -> list[Mapping[str, torch.Tensor]]:
-    """Return the weights of each bag of a run under their plain names."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors = load_file(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file. Run the stage that trains it.") from None
-    except SafetensorError as error:
-        raise InputError(
-            f"{path}: torn or not a safetensors file ({error}). Delete it and train again."
-        ) from None
-    if bags == 1:
-        return [tensors]
-    return [
-        {
-            key.removeprefix(f"bag-{bag}."): tensor
-            for key, tensor in tensors.items()
-            if key.startswith(f"bag-{bag}.")
-        }
-        for bag in range(bags)
-    ]

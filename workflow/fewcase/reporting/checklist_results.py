@@ -14,7 +14,7 @@ from fewcase.splits.flow import REMAINING
 from fewcase.study.errors import InputError
 
 DIAGNOSTIC = ("sensitivity", "specificity", "sensitivity_at_specificity_90")
-ACCURACIES = ("accuracy", "balanced_accuracy")
+OF_CLASSES = ("accuracy", "balanced_accuracy", "top3_accuracy", "quadratic_kappa")
 CALIBRATION = ("calibration_slope", "calibration_intercept", "brier", "ece")
 CHARACTERISTICS = {
     "maternal_age": "maternal age",
@@ -189,8 +189,8 @@ def uncertainty(files: RunFiles) -> Answer | None:
 
 
 def performance(files: RunFiles) -> Answer | None:
-    """Ranking and, of classes with names, accuracy."""
-    of_classes = ACCURACIES if files.classes else ()
+    """Ranking and, of classes with names, accuracy and, of degrees, agreement."""
+    of_classes = OF_CLASSES if files.classes else ()
     return _scored(
         files,
         [

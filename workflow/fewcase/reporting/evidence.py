@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
-from fewcase.statistics.accuracy import called_classes
+from fewcase.statistics.accuracy import among_highest, called_classes
 from fewcase.statistics.intervals import ratio_to_training
 from fewcase.statistics.metrics import FloatArray
 from fewcase.study.errors import InputError
-from fewcase.study.words import SHORTCUT_PREFIX
+from fewcase.study.words import SHORTCUT_PREFIX, TOP
 
 Key = tuple[str, str]
 """An arm, or a shortcut, and the split that it was scored under."""
@@ -115,7 +115,7 @@ class Units:
     scores
         Shape (s, n): one row for each seed in cross-validation, a single one on a test set. Of an
         AUC the scores of the positive class; of an accuracy 1 where the unit is given its own
-        class, else 0.
+        class, or has it among the three with the highest scores, else 0.
     classes
         How many there are.
     """
@@ -276,20 +276,23 @@ class Evidence:
 
     def _read_calls(self, key: Key, name: str) -> Units | None:
         """Return whether each unit is given its own class: by every seed, or by the mean score."""
-        table = self._table_of(key, name, ["unit", "label", "score", "score_", "right_seed_"])
+        is_top = self.measure == "top3_accuracy"
+        of_seeds = "top3_seed_" if is_top else "right_seed_"
+        table = self._table_of(key, name, ["unit", "label", "score", "score_", of_seeds])
         if not len(table):
             return None
         of_classes = [c for c in table.column_names if _OF_CLASS.fullmatch(c)] or ["score"]
         classes, labels = max(2, len(of_classes)), _labels(table)
         if name == "cv":
-            seeds = [c for c in table.column_names if c.startswith("right_seed_")]
+            seeds = [c for c in table.column_names if c.startswith(of_seeds)]
             if not seeds:
                 raise InputError(
-                    f"{self.unit_files[key]}: no column 'right_seed_…', which tells what class was "
+                    f"{self.unit_files[key]}: no column '{of_seeds}…', which tells what class was "
                     "called. Run the score stage again."
                 )
             return Units(table["unit"], labels, _columns(table, seeds), classes)
-        right = called_classes(_columns(table, of_classes).T) == labels
+        scores = _columns(table, of_classes).T
+        right = among_highest(scores, labels, TOP) if is_top else called_classes(scores) == labels
         return Units(table["unit"], labels, right[None].astype(np.float64), classes)
 
     def patients(self, key: Key, name: str) -> npt.NDArray[np.int64]:

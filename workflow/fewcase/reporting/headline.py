@@ -23,6 +23,10 @@ OF_CALLS = (
     "The class with the highest score is called, of two classes the second at a score of 0.5 or "
     "more; on a test set the scores of all runs are averaged first."
 )
+OF_TOP = (
+    "The three classes with the highest scores are looked at, of equal scores the first in the "
+    "order of the classes; on a test set the scores of all runs are averaged first."
+)
 ON_SAME_EXAMPLES = ("DeLong", "Obuchowski", "Newcombe", "Wilson", "sandwich")
 """How methods of intervals begin whose runs all judged the same examples."""
 
@@ -70,6 +74,11 @@ class Headline:
         """Whether it is made from scores, and not from the classes that are called."""
         return self.name == "auc"
 
+    @property
+    def is_mean_over_classes(self) -> bool:
+        """Whether it is a mean of shares of classes, and not a share of all examples."""
+        return self.name == "balanced_accuracy"
+
     def estimate(
         self, values: FloatArray, labels: Labels, patients: Labels, classes: int
     ) -> Estimate:
@@ -86,9 +95,9 @@ class Headline:
         """
         if self.is_auc:
             return estimate_auc(values, labels, patients)
-        if self.name == "accuracy":
-            return estimate_accuracy(values, patients)
-        return estimate_balanced_accuracy(values, labels, patients, classes)
+        if self.is_mean_over_classes:
+            return estimate_balanced_accuracy(values, labels, patients, classes)
+        return estimate_accuracy(values, patients)
 
     def compare(
         self, values: FloatArray, labels: Labels, patients: Labels, classes: int
@@ -96,7 +105,7 @@ class Headline:
         """Return by how much each of k arms, shape (k, n), differs from the first one."""
         if self.is_auc:
             return compare_aucs(values, labels, patients, 0)
-        by_class = None if self.name == "accuracy" else classes
+        by_class = classes if self.is_mean_over_classes else None
         return compare_accuracies(values, labels, patients, 0, classes=by_class)
 
     def compare_pooled(
@@ -153,6 +162,17 @@ HEADLINES = {
         note=OF_CALLS,
         pooled="balanced_accuracy",
         ensemble="balanced_accuracy",
+    ),
+    "top3_accuracy": Headline(
+        name="top3_accuracy",
+        words="top-3 accuracy",
+        sentence="top-3 accuracy",
+        reading="top-3 accuracy is the share of examples whose own class is among the three with "
+        "the highest scores (whoever always says the three commonest classes reaches the share of "
+        "these)",
+        note=OF_TOP,
+        pooled="top3_accuracy",
+        ensemble="top3_accuracy",
     ),
 }
 """By name, in the order of `fewcase.study.words.MEASURES`."""

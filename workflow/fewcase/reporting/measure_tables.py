@@ -31,6 +31,7 @@ SETS = {"cv": "cross-validation", "test": "test set"}
 TITLES = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
+    "top3_accuracy": "Top-3 accuracy",
     "average_precision": "Average precision",
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
@@ -57,7 +58,7 @@ COLUMNS = (
     "chance",
     *(f"{name}{end}" for name in (*STATISTICS, "auc") for end in ENDS),
 )
-OF_CALLS = ("accuracy", "balanced_accuracy")
+OF_CALLS = ("accuracy", "balanced_accuracy", "top3_accuracy")
 MEANS = tuple(f"{name}_mean" for name in MEASURES)
 ENDS_OF_MEANS = {"": "value", "_sd": "sd", **{end: ENDS[end] for end in list(ENDS)[1:]}}
 COLUMNS_OF_MEANS = tuple(f"{name}{end}" for name in MEANS for end in ENDS_OF_MEANS)
@@ -275,6 +276,11 @@ def _reading(shown: Sequence[str]) -> str:
         said.append(
             "accuracy is the share of examples given their own class, and balanced accuracy the "
             "mean of that share over classes, so that rare ones count as much"
+        )
+    if "top3_accuracy" in shown:
+        said.append(
+            "top-3 accuracy is the share of examples whose own class is among the three with the "
+            "highest scores"
         )
     if "sensitivity" in shown:
         said.append(

@@ -13,6 +13,16 @@ from fewcase.reporting.display import Cell, DisplayTable, Row
 from fewcase.reporting.headline import judged_by_all
 from fewcase.reporting.performance import PARTS, SETS, Subject, records
 from fewcase.reporting.performance_curves import Picture
+from fewcase.reporting.performance_measures import (
+    ACCURACIES,
+    AREA,
+    AT_LEAST_A_CLASS,
+    BY_PARENT,
+    BY_PART,
+    SEVERAL_CLASSES,
+    SIGNED,
+    TWO_CLASSES,
+)
 from fewcase.reporting.text import count, number, percent, plain, signed, span
 from fewcase.study.words import NOUNS
 
@@ -50,72 +60,6 @@ class Footnotes:
         return notes
 
 
-@dataclasses.dataclass(frozen=True)
-class Measure:
-    """A row of the table of all measures.
-
-    Attributes
-    ----------
-    title
-        What people call it.
-    statistics
-        Names in the scores; a set has the first one that is there.
-    perfect, no_skill
-        What a perfect model would have, and one that guesses.
-    """
-
-    title: str
-    statistics: tuple[str, ...]
-    perfect: str = "–"
-    no_skill: str = "–"
-
-
-AREA = ("auc_ensemble", "auc_pooled", "auc_mean")
-POOLED = "folds pooled (CV) or scores averaged (test)"
-TWO_CLASSES = (
-    Measure("ROC-AUC, mean of runs", ("auc_mean",), "1", "0.5"),
-    Measure(f"ROC-AUC, {POOLED}", AREA[:2], "1", "0.5"),
-    Measure("Average precision", ("average_precision",), "1", "p"),
-    Measure("Sensitivity at the fixed threshold", ("sensitivity",), "1"),
-    Measure("Specificity at the fixed threshold", ("specificity",), "1"),
-    Measure("Fixed threshold", ("threshold",)),
-    Measure("Sensitivity at 90\u00a0% specificity", ("sensitivity_at_specificity_90",), "1", "0.1"),
-    Measure("Brier score", ("brier",), "0", "p(1 − p)"),
-    Measure("Brier score before correction", ("brier_raw",), "0", "p(1 − p)"),
-    Measure("Expected calibration error (ECE)", ("ece",), "0"),
-    Measure("ECE before correction", ("ece_raw",), "0"),
-    Measure("Calibration slope", ("calibration_slope",), "1", "0"),
-    Measure("Calibration intercept", ("calibration_intercept",), "0"),
-)
-ACCURACIES = (
-    Measure("Accuracy", ("accuracy",), "1", "largest share"),
-    Measure("Balanced accuracy", ("balanced_accuracy",), "1", "1/classes"),
-)
-SEVERAL_CLASSES = (
-    *ACCURACIES,
-    Measure("Accuracy, mean of runs", ("accuracy_mean",), "1", "largest share"),
-    Measure("Balanced accuracy, mean of runs", ("balanced_accuracy_mean",), "1", "1/classes"),
-    Measure("ROC-AUC of one class against the rest, mean of runs", ("auc_mean",), "1", "0.5"),
-    Measure(f"ROC-AUC of one class against the rest, {POOLED}", AREA[:2], "1", "0.5"),
-    Measure("Average precision, mean over classes", ("average_precision",), "1", "1/classes"),
-    Measure("Brier score, sum over classes", ("brier",), "0"),
-    Measure("Brier score before correction", ("brier_raw",), "0"),
-    Measure("Expected calibration error (ECE) of the likeliest class", ("ece",), "0"),
-    Measure("ECE before correction", ("ece_raw",), "0"),
-)
-BY_PART = (
-    Measure("AUC [95\u00a0%]", AREA),
-    Measure("Average precision [95\u00a0%]", ("average_precision",)),
-    Measure("Accuracy [95\u00a0%]", ("accuracy",)),
-    Measure("Sensitivity [95\u00a0%]", ("sensitivity",)),
-    Measure("Specificity [95\u00a0%]", ("specificity",)),
-)
-BY_PARENT = (
-    *BY_PART[:3],
-    Measure("Balanced accuracy [95\u00a0%]", ("balanced_accuracy",)),
-)
-SIGNED = ("calibration_slope", "calibration_intercept")
-
 CAPTION = (
     "Blue is cross-validation, vermilion the held-out test set. A: how well cases are ranked above "
     "the others; up and to the left is better, the diagonal is guessing. B: the share of alarms "
@@ -143,6 +87,11 @@ READING = {
     "By class": (
         "How to read: each row takes one class against all others; a class that the model tells "
         "apart from the rest has an AUC near 1."
+    ),
+    "At least a class": (
+        "How to read: each row takes a class and all above it together against those below; the "
+        "AUC is how often an example of the former has a larger sum of their scores than one of "
+        "the latter."
     ),
     "By parent": (
         "How to read: a network sees {examples}; whoever decides about {records} needs the rows of "
@@ -209,6 +158,9 @@ def lay_out_performance(subject: Subject, table: pd.DataFrame) -> list[DisplayTa
     sets = shown_sets([place[1] for place in classes])
     if classes := [place for place in classes if place[1] in sets]:
         tables.append(_lay_out_parts(subject, numbers, "By class", classes))
+    (at_least,) = AT_LEAST_A_CLASS
+    if above := [place for place in classes if numbers.row(place, at_least.statistics)]:
+        tables.append(_lay_out_parts(subject, numbers, "At least a class", above))
     for title in PARTS.values():
         places = numbers.places(title)
         if title in ("By label definition", "By parent") and places:
@@ -286,6 +238,11 @@ def _notes_of_measures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             "The threshold has the largest sensitivity + specificity on data that it is not "
             f"judged by. {said}."
         )
+    if "quadratic_kappa" in statistics:
+        notes.append(
+            "Kappa: agreement of the class that is called with the true one beyond that of calls "
+            "which know nothing of it; to be two classes off counts four times to be one off."
+        )
     if "brier" in statistics:
         notes.append(
             "Correction: a model trained on under-sampled negatives takes positives for more "
@@ -308,8 +265,11 @@ HEADINGS = {
     "By subgroup": "Level",
     "By site": "Site",
     "By class": "Class",
+    "At least a class": "Class",
     "By parent": "Scored by",
 }
+WANTED = {"By parent": BY_PARENT, "At least a class": AT_LEAST_A_CLASS}
+"""What tables show that do not show `BY_PART`."""
 
 
 def _reading(subject: Subject, title: str) -> str:
@@ -325,18 +285,19 @@ def _lay_out_parts(
     ordered = sorted(places, key=lambda place: parts.index(place[2:]))
     # The label trained on has every measure; a column is there for the sake of the others.
     others = [place for place in ordered if any(place[2:])]
-    wanted = BY_PARENT if title == "By parent" else BY_PART
+    wanted = WANTED.get(title, BY_PART)
     measures = [m for m in wanted if any(numbers.row(p, m.statistics) for p in others)]
     titles = set_titles(numbers)
     by_group = title == "By subgroup"
-    counted = len(subject.classes) == 2 or title == "By class"
+    counted = len(subject.classes) == 2 or title in ("By class", "At least a class")
     footnotes = Footnotes()
     rows, last = [], None
     for place in ordered:
         texts = [plain(place[2])] if by_group else []
         texts += [_part_name(subject, title, place), titles.get(place[1], plain(place[1]))]
-        texts.append(_n_of(numbers.any_row(place), counted))
         found = [numbers.row(place, measure.statistics) for measure in measures]
+        of_first = numbers.row(place, wanted[0].statistics)
+        texts.append(_n_of(of_first or numbers.any_row(place), counted))
         texts += [cell_text(row, footnotes, with_chance=counted) for row in found]
         group = place[2] if by_group else place[2:]
         rows.append(Row(tuple(map(Cell, texts)), subject.leaky, last not in (None, group)))
@@ -357,6 +318,8 @@ def _lay_out_parts(
 def _part_name(subject: Subject, title: str, place: Place) -> str:
     if title == "By class":
         return _class_name(subject, place[4])
+    if title == "At least a class":
+        return f"at least {_class_name(subject, place[4])}"
     if title == "By parent":
         nouns = NOUNS[subject.unit]
         return nouns.record if place[2] else nouns.example
@@ -374,7 +337,12 @@ def _notes_of_parts(title: str) -> list[str]:
     area = "AUC: of the out-of-fold score (CV) or of the score averaged over runs (test)"
     if title == "By label definition":
         return [f"{area}; the model was trained on its own label alone."]
-    if title in ("By class", "By parent"):
+    if title == "By class":
+        return [
+            f"{area}. Accuracy: of all examples, those that are rightly given the class and those "
+            "that are rightly not; of a rare class it is high even where none of it is found."
+        ]
+    if title in ("At least a class", "By parent"):
         return [f"{area}."]
     notes = [f"{area}; sensitivity and specificity at the threshold fixed on validation."]
     if title == "By subgroup":

@@ -46,7 +46,8 @@ HEADINGS = {
     "tripod_ai": "TRIPOD+AI",
     "claim": "CLAIM",
 }
-DEFAULT_ARM, PAPER = ("performance", "shortcuts"), ("reproduction", "tripod_ai", "claim")
+DEFAULT_ARM, MAPS = ("performance", "shortcuts", "learning", "errors"), ("maps", "explanations")
+PAPER = ("reproduction", "tripod_ai", "claim")
 KEPT_NOTES = (*RED_NOTES, "No value", "†", "‡")
 FOLDED = {"tripod_ai": "Show the filled checklist", "claim": "Show the filled checklist"}
 FLOW, EXAMPLES, GANS = "flow-", "examples-", "gans-"
@@ -91,7 +92,8 @@ def make_report(content: Mapping[str, Any], files: ReportFiles, templates: Path)
         What files do not say: study, title, preset, simulated, experiments (names in their
         order), cohorts (source by name), split (of the default arm), runs; and where a cohort is
         not of signals unit_kinds (unit by its name, see `fewcase.study.words.NOUNS`); captions (by
-        name) of figures without a display.
+        name) of figures without a display; views (paths beside the page, by what they show) of the
+        pages on which maps are read.
     files
         What the page is made from.
     templates
@@ -171,6 +173,7 @@ def _parts_of(
     parts = [
         ("The default arm", shown.sections(DEFAULT_ARM)),
         ("Experiments", shown.sections(names)),
+        ("Evidence for and against", _with_views(shown.sections(MAPS), content)),
         ("Synthetic images", shown.sections(shown.beginning(GANS))),
         ("Data", shown.sections(of_data) + data_sections(content, files.rejected, files.steps)),
         ("Splits", (proof if tables else []) + shown.sections(["labels"])),
@@ -179,6 +182,15 @@ def _parts_of(
         ("Appendix", appendix_sections(files.arms, files.study, list(units_of(content).values()))),
     ]
     return [(name, sections) for name, sections in parts if sections]
+
+
+def _with_views(sections: list[Section], content: Mapping[str, Any]) -> list[Section]:
+    """Return the sections of maps, the first with links to the pages on which they are read."""
+    views = {str(name): str(path) for name, path in content.get("views", {}).items()}
+    if not sections or not views:
+        return sections
+    links = tuple((f"Read the maps case by case: {plain(n)}", path) for n, path in views.items())
+    return [dataclasses.replace(sections[0], links=links), *sections[1:]]
 
 
 class _Displays:

@@ -27,7 +27,8 @@ class Picture:
 class Section:
     """A part of the page: figures first, then tables.
 
-    `folded` is the line that tables are folded behind, empty where they are open to view.
+    `folded` is the line that tables are folded behind, empty where they are open to view. `links`
+    are words and addresses of other pages.
     """
 
     anchor: str
@@ -38,6 +39,7 @@ class Section:
     leaky: bool = False
     folded: str = ""
     verbatim: str = ""
+    links: tuple[tuple[str, str], ...] = ()
 
 
 Part = tuple[str, list[Section]]

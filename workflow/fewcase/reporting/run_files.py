@@ -35,6 +35,8 @@ MEASURE_TITLES = {
     "calibration_intercept": "calibration intercept",
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
+    "top3_accuracy": "top-3 accuracy",
+    "quadratic_kappa": "quadratically weighted kappa",
 }
 SETS = {"cv": "cross-validation", "test": "test"}
 

@@ -1,10 +1,11 @@
-"""Under-sampling: which negatives each network trains on beside all positives of its fold."""
+"""Under-sampling: which rows of its fold each network trains on, class by class."""
 
 from __future__ import annotations
 
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +16,25 @@ from fewcase.splits.folds import training_rows
 from fewcase.study.errors import InputError
 
 SAMPLE_COLUMNS = ["fold", "inner", "bag", "row"]
+_FACTS = ("neg_per_pos", "bags", "inner", "distribution", "training_examples")
 REMEDY = "Delete the file and run the sample stage again."
 
 # Keeps these draws apart from those of other stages that are given the same seed.
 _STREAM = 0x5A3B
+_CLASS_STREAM = 0x5A3C
 
 logger = logging.getLogger(__name__)
 
 
 def draw_samples(
-    split: pd.DataFrame, neg_per_pos: float | None, bags: int, seed: int, inner: int = 0
+    split: pd.DataFrame,
+    neg_per_pos: float | None,
+    bags: int,
+    seed: int,
+    inner: int = 0,
+    *,
+    distribution: str = "natural",
+    training_examples: int | None = None,
 ) -> pd.DataFrame:
     """Draw the training rows of every fold and bag.
 
@@ -33,6 +43,8 @@ def draw_samples(
     their negatives are disjoint while enough remain; then the next shuffle begins. A bag depends
     on the split, the ratio, the seed, its fold, the inner part left out and its own number alone:
     more bags leave the first ones as they were. Validation and test rows are never drawn.
+
+    Without a ratio, a bag holds all rows, or of each class as many as `wanted_rows` says.
 
     Parameters
     ----------
@@ -47,6 +59,10 @@ def draw_samples(
     inner
         The inner part left out: 0 for the networks of cross-validation, another for those that help
         to choose between arms.
+    distribution
+        ``natural``, classes in the shares that they have, or ``balanced``, equally many of each.
+    training_examples
+        Rows of a bag in all; None for as many as there are.
 
     Returns
     -------
@@ -68,13 +84,14 @@ def draw_samples(
         rows = part["row"].to_numpy(np.int64)
         positive = (part["label"] == 1).to_numpy()
         for bag in range(bags):
+            # Part 0 adds nothing to the key: its draws are those of a study without selection.
+            key = (fold, inner) if inner else (fold,)
             if neg_per_pos is None:
-                drawn = rows
+                wanted_of = wanted_rows(part["label"], distribution, training_examples)
+                drawn = _of_classes(part, wanted_of, seed, key, bag)
             else:
                 wanted = round(neg_per_pos * int(positive.sum()))
-                # Part 0 adds nothing to the key: its draws are those of a study without selection.
-                key = (fold, inner) if inner else (fold,)
-                negatives = _negatives(np.sort(rows[~positive]), wanted, seed, key, bag)
+                negatives = _piece(np.sort(rows[~positive]), wanted, seed, (_STREAM, *key), bag)
                 drawn = np.concatenate([rows[positive], negatives])
             parts.append(_bag(fold, inner, bag, drawn))
         _log_counts(fold, bags, positive, neg_per_pos, len(parts[-1]))
@@ -94,16 +111,54 @@ def _check_ratio(split: pd.DataFrame, neg_per_pos: float) -> None:
         )
 
 
-def _negatives(
-    negatives: npt.NDArray[np.int64], wanted: int, seed: int, part: tuple[int, ...], bag: int
+def wanted_rows(
+    labels: pd.Series, distribution: str, training_examples: int | None
+) -> dict[int, int]:
+    """Return how many rows of each class a bag holds.
+
+    Parameters
+    ----------
+    labels
+        Classes of the rows of the training part.
+    distribution
+        ``natural``: shares by the largest remainder, one row of each class at least. ``balanced``:
+        as many of each class as the rarest has, or as `training_examples` allow if they are fewer.
+    training_examples
+        Rows in all; None, or more than there are, for all.
+    """
+    counts = labels.value_counts().sort_index()
+    total = min(training_examples or len(labels), len(labels))
+    if distribution == "balanced":
+        each = max(min(int(counts.min()), total // len(counts)), 1)
+        return {int(label): each for label in counts.index}
+    exact = counts.to_numpy() * (total / len(labels))
+    wanted = np.maximum(np.floor(exact), 1).astype(np.int64)
+    # Largest remainders first; of equal ones, the first class.
+    first = np.argsort(np.floor(exact) - exact, kind="stable")
+    wanted[first[: max(total - int(wanted.sum()), 0)]] += 1
+    return {int(label): int(count) for label, count in zip(counts.index, wanted, strict=True)}
+
+
+def _of_classes(
+    part: pd.DataFrame, wanted: dict[int, int], seed: int, key: tuple[int, ...], bag: int
 ) -> npt.NDArray[np.int64]:
-    if wanted >= len(negatives):
-        return negatives
+    drawn = []
+    for label, count in wanted.items():
+        rows = np.sort(part["row"].to_numpy(np.int64)[(part["label"] == label).to_numpy()])
+        drawn.append(_piece(rows, count, seed, (_CLASS_STREAM, *key, label), bag))
+    return np.concatenate(drawn)
+
+
+def _piece(
+    rows: npt.NDArray[np.int64], wanted: int, seed: int, key: tuple[int, ...], bag: int
+) -> npt.NDArray[np.int64]:
+    """Return the rows of one bag: successive pieces of a shuffle, then of the next."""
+    if wanted >= len(rows):
+        return rows
     wanted = max(wanted, 1)
-    per_shuffle = len(negatives) // wanted
-    shuffle, piece = divmod(bag, per_shuffle)
-    key = np.random.SeedSequence(entropy=seed, spawn_key=(_STREAM, *part, shuffle))
-    shuffled = np.random.default_rng(key).permutation(negatives)
+    shuffle, piece = divmod(bag, len(rows) // wanted)
+    sequence = np.random.SeedSequence(entropy=seed, spawn_key=(*key, shuffle))
+    shuffled = np.random.default_rng(sequence).permutation(rows)
     return shuffled[piece * wanted : (piece + 1) * wanted]
 
 
@@ -123,7 +178,8 @@ def _log_counts(
 ) -> None:
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     if neg_per_pos is None:
-        logger.info("fold %d: all %d training rows kept", fold, kept)
+        of = n_positive + n_negative
+        logger.info("fold %d: %d of %d training rows in each of %d bags", fold, kept, of, bags)
     elif round(neg_per_pos * n_positive) > n_negative:
         logger.warning(
             "fold %d: %g negatives per positive were asked for, but %d positives have only %d "
@@ -165,9 +221,19 @@ def write_samples(
     bags: int,
     seed: int,
     inner: int = 0,
+    *,
+    distribution: str = "natural",
+    training_examples: int | None = None,
 ) -> None:
     """Write samples as parquet; its metadata key ``fewcase`` says how they were drawn."""
-    facts = {"neg_per_pos": neg_per_pos, "bags": bags, "seed": seed, "inner": inner}
+    facts = {
+        "neg_per_pos": neg_per_pos,
+        "bags": bags,
+        "seed": seed,
+        "inner": inner,
+        "distribution": distribution,
+        "training_examples": training_examples,
+    }
     write_table(path, samples[SAMPLE_COLUMNS], {"fewcase": json.dumps(facts, sort_keys=True)})
 
 
@@ -181,7 +247,8 @@ def read_samples(path: Path, split: pd.DataFrame) -> pd.DataFrame:
         a positive is missing, or a fold or bag is.
     """
     samples = read_table(path, SAMPLE_COLUMNS)
-    neg_per_pos, bags, inner = _read_facts(path)
+    facts = _read_facts(path)
+    bags, inner = facts["bags"], facts["inner"]
     wanted = {(fold, bag) for fold in range(int(split["fold"].max()) + 1) for bag in range(bags)}
     found = {key: rows["row"] for key, rows in samples.groupby(["fold", "bag"], sort=False)}
     if found.keys() != wanted:
@@ -191,21 +258,22 @@ def read_samples(path: Path, split: pd.DataFrame) -> pd.DataFrame:
     for fold, bag in sorted(wanted):
         part = training_rows(split, fold, inner)
         where = f"{path}: fold {fold}, bag {bag}"
-        _check_bag(found[fold, bag], split, part, neg_per_pos, where)
+        _check_bag(found[fold, bag], split, part, facts, where)
     return samples
 
 
 def read_ratio(path: Path) -> float | None:
     """Return how many negatives per positive samples were drawn with; None: all rows are kept."""
-    return _read_facts(path)[0]
+    ratio: float | None = _read_facts(path)["neg_per_pos"]
+    return ratio
 
 
-def _read_facts(path: Path) -> tuple[float | None, int, int]:
-    """Return ratio, bags and inner part of a file of samples."""
+def _read_facts(path: Path) -> dict[str, Any]:
+    """Return how a file of samples was drawn."""
     texts = table_metadata(path)
     try:
         facts = json.loads(texts["fewcase"])
-        return facts["neg_per_pos"], facts["bags"], facts["inner"]
+        return {key: facts[key] for key in _FACTS}
     except (KeyError, ValueError, TypeError):
         raise InputError(
             f"{path}: not a file of samples, as it lacks the metadata of one. {REMEDY}"
@@ -216,7 +284,7 @@ def _check_bag(
     rows: pd.Series,
     split: pd.DataFrame,
     part: pd.DataFrame,
-    neg_per_pos: float | None,
+    facts: dict[str, Any],
     where: str,
 ) -> None:
     outside = rows[~rows.isin(part["row"])]
@@ -227,7 +295,15 @@ def _check_bag(
         raise InputError(f"{where}: row {row}{example} is outside the training part. {REMEDY}")
     if rows.duplicated().any():
         raise InputError(f"{where}: row {rows[rows.duplicated()].iloc[0]} is twice. {REMEDY}")
-    needed = part["row"] if neg_per_pos is None else part["row"][part["label"] == 1]
+    if facts["neg_per_pos"] is None:
+        labels = part.loc[part["row"].isin(rows), "label"]
+        wanted = wanted_rows(part["label"], facts["distribution"], facts["training_examples"])
+        for label, count in wanted.items():
+            found = int((labels == label).sum())
+            if found != count:
+                raise InputError(f"{where}: {found} rows of class {label}, not {count}. {REMEDY}")
+        return
+    needed = part["row"][part["label"] == 1]
     absent = needed[~needed.isin(rows)]
     if len(absent):
         raise InputError(f"{where}: row {absent.iloc[0]} is missing. {REMEDY}")

@@ -50,6 +50,35 @@ def called_classes(scores: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return scores.argmax(axis=-1).astype(np.int64)
 
 
+def among_highest(
+    scores: npt.ArrayLike, labels: npt.ArrayLike, number: int
+) -> npt.NDArray[np.bool_]:
+    """Return whether the own class is among a number of classes with the highest scores.
+
+    Of equal scores the first class comes first, so that `called_classes` is the case of one.
+
+    Parameters
+    ----------
+    scores
+        Shape (…, n, classes).
+    labels
+        Shape (n,), 0 to classes - 1.
+    number
+        How many classes are looked at.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (…, n); False where the score of the own class is NaN.
+    """
+    scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+    own = scores[..., np.arange(labels.size), labels][..., None]
+    earlier = np.arange(scores.shape[-1]) < labels[:, None]
+    ahead = ~(scores <= own) | ((scores == own) & earlier)
+    found: npt.NDArray[np.bool_] = ahead.sum(axis=-1) < number
+    return found
+
+
 def absent_class(labels: npt.ArrayLike, classes: int) -> str:
     """Return which of the classes 0 to classes - 1 has no example, in words; empty if all have."""
     missing = np.flatnonzero(np.bincount(np.asarray(labels), minlength=classes) == 0)

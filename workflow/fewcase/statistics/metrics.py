@@ -105,6 +105,39 @@ def weighted_sensitivity_at_specificity(
     return np.where(false[:, -1] > 0, reached, np.nan)
 
 
+def weighted_quadratic_kappa(
+    called: npt.ArrayLike, labels: npt.ArrayLike, weights: npt.ArrayLike
+) -> FloatArray:
+    """Return the quadratically weighted kappa of classes in order, under each row of weights.
+
+    A call that is two classes off counts four times one that is one class off; 1 is agreement of
+    all, 0 that of calls which know nothing of the labels.
+
+    Parameters
+    ----------
+    called, labels
+        Shape (n,), integers from 0 on in the order of the classes.
+    weights
+        Shape (R, n), at least 0: how often each replicate has each example.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (R,); NaN where all calls and labels of a replicate are one class.
+
+    References
+    ----------
+    Cohen, Psychological Bulletin 70, 213-220, 1968.
+    """
+    x, y = np.asarray(called, dtype=np.float64), np.asarray(labels, dtype=np.float64)
+    columns = np.stack([np.ones_like(x), x, y, x**2 + y**2, (x - y) ** 2], axis=1)
+    total, of_x, of_y, squares, apart = (np.asarray(weights, dtype=np.float64) @ columns).T
+    # Squares of the differences of all pairs of a call and a label: sums of whole numbers, exact.
+    expected = total * squares - 2 * of_x * of_y
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(expected > 0, 1 - total * apart / expected, np.nan)
+
+
 def _above_each_score(
     scores: npt.ArrayLike, labels: npt.ArrayLike, weights: npt.ArrayLike
 ) -> tuple[FloatArray, FloatArray]:

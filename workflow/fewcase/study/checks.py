@@ -10,9 +10,9 @@ from fewcase.study.errors import InputError
 from fewcase.study.fields import nearest
 from fewcase.study.keys import StudyKeys
 from fewcase.study.names import channels_of
-from fewcase.study.recipe import SIGNAL_FACTORS, Recipe
+from fewcase.study.recipe import IMAGE_FACTORS, SIGNAL_FACTORS, Recipe
 from fewcase.study.targets import OUTCOMES, Target, columns_of
-from fewcase.study.words import SHORTCUTS
+from fewcase.study.words import NOUNS, SHORTCUTS
 
 WORD = re.compile(r"[A-Za-z0-9_]+")
 IDENTIFIERS = ("record", "patient", "start", "part")
@@ -132,6 +132,17 @@ def check_arm(study: Study, arm: str, split: str) -> None:
                     f"{where}: {factor} says how signals are drawn, but cohort {cohort.name!r} is "
                     "of images; drop it."
                 )
+    for factor in IMAGE_FACTORS if cohort.unit != "image" else ():
+        if getattr(recipe, factor) != getattr(Recipe(), factor):
+            raise InputError(
+                f"{where}: {factor} says how images are cut out, but cohort {cohort.name!r} has "
+                f"{NOUNS[cohort.unit].examples}; drop it."
+            )
+    if recipe.crop is not None and study.images.width_factor != 1:
+        raise InputError(
+            f"{where}: crop keeps the resolution of images, which images.width_factor, "
+            f"{study.images.width_factor:g}, changes; give one of them."
+        )
     if recipe.gan is not None:
         _check_generator(study, recipe, where, cohort)
 
@@ -153,10 +164,11 @@ def _check_generator(study: Study, recipe: Recipe, where: str, cohort: Cohort) -
             f"study.selection_folds: {study.selection_folds}, but {where} trains on synthetic "
             "images, whose generator would have seen the further inner parts; give 1."
         )
-    if gan.size not in (study.images.size, recipe.through_size, recipe.input_size):
+    stored = recipe.crop or study.images.size
+    if gan.size not in (stored, recipe.through_size, recipe.input_size):
         raise InputError(
             f"{where}: its generator draws {gan.size} pixels and real images have "
-            f"{study.images.size}: what was resized and what was not could be told apart by that "
+            f"{stored}: what was resized and what was not could be told apart by that "
             f"alone. Give through_size: {gan.size} to this arm and to those that it is compared "
             "with."
         )
@@ -166,6 +178,16 @@ def _check_generator(study: Study, recipe: Recipe, where: str, cohort: Cohort) -
             f"as the default arm has them, but the arm sees {channels_of(recipe)}; drop the factor "
             "that differs."
         )
+
+
+def check_explained(study: Study) -> None:
+    """Check that the experiments whose arms are explained exist."""
+    for i, name in enumerate(study.explain.experiments):
+        if name not in study.experiments:
+            raise InputError(
+                f"study.explain.experiments[{i}]: no experiment {name!r}."
+                f"{nearest(name, study.experiments)}"
+            )
 
 
 def check_extractor(study: Study) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from fewcase.study.explanations import ExplainOptions
 from fewcase.study.gans import GanQualityOptions, GanRecipe
 from fewcase.study.keys import Subgroup
 from fewcase.study.recipe import Recipe
@@ -90,6 +91,7 @@ class Study:
     training: TrainingOptions
     gans: dict[str, GanRecipe]
     gan_quality: GanQualityOptions
+    explain: ExplainOptions
     default_arm: ArmInSplit
     arms: dict[str, Recipe]
     experiments: dict[str, Experiment]
@@ -122,6 +124,15 @@ class Study:
                 bases.append(base)
                 base = self.gans[base].base
         return list(dict.fromkeys(bases))
+
+    @property
+    def explained(self) -> list[tuple[str, str]]:
+        """Every (arm, split) whose runs are explained, once: networks alone, the default first."""
+        if not self.explain.is_wanted:
+            return []
+        named = [arm for name in self.explain.experiments for arm in self.experiments[name].arms]
+        pairs = [(arm.arm, arm.split) for arm in [self.default_arm, *named]]
+        return [pair for pair in dict.fromkeys(pairs) if not self.arms[pair[0]].is_classical]
 
     def draw_seed(self, split: str, seed: int) -> int:
         """Return the seed that drew a split for one of the study's seeds."""

@@ -201,3 +201,69 @@ class SimulateHistology(Grid):
 
 SIMULATED_NAMES = r"(?P<record>(?P<patient>simulated-(?P<site>\w+)-p\d+)-i\d+)\.png$"
 """Names of simulated files tell record, patient and site; their folders part and class."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SimulateOct:
+    """Simulated B-scans of the retina (optical coherence tomography); none is of a person."""
+
+    classes: dict[str, int] = setting(
+        help="How many scans of each class. Classes: NORMAL CNV DME DRUSEN, and AS BEST BRVO CRVO "
+        "CSC DSM ERM FCE GA GLAUCOMA LMH MACTEL MH MYOPIA NEVUS PACHY PCV PED PSH PVD RAO RAP RD "
+        "RP RS SCAR STARGARDT UVEITIS VMT."
+    )
+    scans: int = setting(
+        4,
+        minimum=1,
+        maximum=1000,
+        help="Scans of a patient, on average; half of the patients are scanned in both eyes.",
+    )
+    sites: tuple[str, ...] = setting(("north", "south"), help="Sites, each with its own device.")
+    site_shift: float = setting(
+        1.0, minimum=0, maximum=3, help="How much contrast, speckle and noise of devices differ."
+    )
+    patient_shift: float = setting(
+        1.0, minimum=0, maximum=2, help="How much eyes differ in their layers and in brightness."
+    )
+    severity: float = setting(
+        1.0,
+        minimum=0.1,
+        maximum=2,
+        help="How marked the signs of disease are; less makes classes harder to tell apart.",
+    )
+    height: int = setting(
+        496,
+        minimum=64,
+        maximum=1024,
+        help="Height of a scan in pixels. Widths vary as 512, 768, 1024 and 1536 to a height of "
+        "496.",
+    )
+    margins: float = setting(
+        0.35,
+        minimum=0,
+        maximum=1,
+        help="Share of scans that were turned and shifted, so that they have white margins.",
+    )
+    file_type: str = setting(
+        "jpeg", choices=("jpeg", "png"), help="jpeg as in OCT2017, or png, without loss."
+    )
+    validation: float = setting(
+        0.25, minimum=0, maximum=0.9, help="Share of patients in the part validation."
+    )
+    test: float = setting(0.0, minimum=0, maximum=0.9, help="Share of patients in the part test.")
+    seed: int = setting(0, minimum=0, help="Seed of what is drawn by chance.")
+
+    def as_image_folder(self) -> ImageFolder:
+        """Return the options by which the simulated files are read."""
+        return ImageFolder(pattern=SIMULATED_SCANS, ids_within=())
+
+
+SIMULATED_SCANS = r"(?P<record>(?P<patient>simulated-(?P<site>\w+)-p\d+)-(od|os)-s\d+)\.(jpeg|png)$"
+"""Names of simulated scans tell record, patient, site and eye (od right, os left)."""
+
+
+def read_as(options: Any) -> Any:
+    """Return the options by which a cohort's files are read: its own, or those of a simulation."""
+    if isinstance(options, SimulateHistology):
+        return options.as_tiles()
+    return options.as_image_folder() if isinstance(options, SimulateOct) else options

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from fewcase.study.errors import InputError
+from fewcase.study.explanations import ExplainOptions
 from fewcase.study.fields import nearest, setting
 from fewcase.study.gans import GanQualityOptions
 from fewcase.study.settings import ImageOptions, SignalOptions, TrainingOptions
@@ -44,7 +45,8 @@ class ExperimentKeys:
         "auc",
         choices=MEASURES,
         help="What table, figure, comparisons and selection are about; accuracies are of the class "
-        "with the highest score.",
+        "with the highest score, top3_accuracy of the three with the highest, which needs a target "
+        "of more.",
     )
     measures: tuple[str, ...] = setting(
         (),
@@ -176,6 +178,9 @@ class StudyKeys:
         GanQualityOptions(), help="How synthetic images are measured."
     )
     experiments: dict[str, dict[str, Any]] = setting(help="Tables and figures.")
+    explain: ExplainOptions = setting(
+        ExplainOptions(), help="Explanation maps of held-out examples."
+    )
     paper: str | None = setting(
         None,
         help="YAML of a paper's settings and numbers, for the reproduction sheet and beside ours "

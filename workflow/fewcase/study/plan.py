@@ -10,6 +10,7 @@ from fewcase.study.checks import (
     check_counts,
     check_data,
     check_edges,
+    check_explained,
     check_extractor,
     check_groups,
     check_reserved,
@@ -81,6 +82,7 @@ def read_study(config: Mapping[str, Any]) -> Study:
         training=keys.training,
         gans=gans,
         gan_quality=keys.gan_quality,
+        explain=keys.explain,
         default_arm=default,
         arms=planner.arms,
         experiments=experiments,
@@ -89,6 +91,7 @@ def read_study(config: Mapping[str, Any]) -> Study:
     for arm, split in study.runs:
         check_arm(study, arm, split)
     check_extractor(study)
+    check_explained(study)
     return study
 
 

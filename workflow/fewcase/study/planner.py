@@ -14,6 +14,8 @@ from fewcase.study.fields import is_one_of, nearest, read_section
 from fewcase.study.keys import ExperimentKeys, StudyKeys
 from fewcase.study.recipe import FACTORS, Recipe, name_of, read_recipe
 from fewcase.study.splits import SCHEMES, HeldOut, SplitOptions
+from fewcase.study.targets import class_names
+from fewcase.study.words import TOP, measures_of
 
 RESERVED_EXPERIMENTS = (
     *("labels", "performance", "shortcuts", "reproduction", "tripod_ai", "claim"),
@@ -71,6 +73,7 @@ class Planner:
         unique = {(a.arm, a.split): a for a in arms}
         if len(unique) < len(arms):
             raise InputError(f"{where}: two of its {len(arms)} arms are the same; drop one value.")
+        self._check_measures(spec, unique, where)
         return Experiment(
             name,
             spec.title or name,
@@ -83,6 +86,21 @@ class Planner:
             spec.columns,
             spec.names,
         )
+
+    def _check_measures(
+        self, spec: ExperimentKeys, keys: Iterable[tuple[str, str]], where: str
+    ) -> None:
+        """Check that what an experiment is about means something for each of its targets."""
+        named = {f"measures[{i}]": name for i, name in enumerate(spec.measures)}
+        for target in dict.fromkeys(self.splits[split].target for _, split in keys):
+            names = class_names(self.targets[target])
+            for key, measure in {"measure": spec.measure, **named}.items():
+                if measure not in measures_of(len(names)):
+                    raise InputError(
+                        f"{where}.{key}: {measure!r}, but target {target!r} has {len(names)} "
+                        f"classes, so that {'all' if len(names) == TOP else 'both'} are among the "
+                        "three with the highest scores; take accuracy or balanced_accuracy."
+                    )
 
     @staticmethod
     def _audited(spec: ExperimentKeys, where: str) -> ExperimentKeys:

@@ -21,6 +21,13 @@ class PrepareOptions:
         help="Side in pixels of a square about the centre that is cut out first; images are padded "
         "where they are smaller.",
     )
+    width_factor: float = setting(
+        1.0,
+        minimum=0.05,
+        maximum=20,
+        help="Factor of the width after cropping, such as 0.5 for scans whose pixels are twice as "
+        "fine across as down.",
+    )
     grey: bool = setting(
         False, help="Turn colours to grey (ITU-R BT.601); grey images are grey in any case."
     )

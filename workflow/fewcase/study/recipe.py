@@ -14,6 +14,8 @@ AUGMENTATIONS = ("none", "cutout", "slit_cutout", "cutmix", "slit_cutmix")
 BASELINES = ("block10", "moving10", "figo", "nichd")
 WEIGHTS = ("imagenet", "none")
 ORIENTATIONS = ("none", "flips", "dihedral")
+NORMALISATIONS = ("weights", "half")
+DISTRIBUTIONS = ("natural", "balanced")
 TRAINING_SETS = ("real", "synthetic", "both")
 SYNTHETIC_FACTORS = (
     *("gan", "training_set", "synthetic_per_class", "synthetic_ratio", "synthetic_selection"),
@@ -23,8 +25,12 @@ LONGEST_NAME = 200
 """File systems allow names of 255 bytes, and files of an arm add to its name."""
 SIGNAL_FACTORS = ("fhr_cutoff", "uc_scale", "baseline", "slit_minutes")
 """Factors that say how signals are drawn and cut, and nothing about other images."""
+IMAGE_FACTORS = ("crop",)
+"""Factors that say how images are cut out, and nothing about drawn signals."""
 CLASSICAL_MODELS = ("logistic",)
-CLASSICAL_FACTORS = ("model", "model_options", "neg_per_pos", "bags")
+CLASSICAL_FACTORS = (
+    *("model", "model_options", "neg_per_pos", "distribution", "training_examples", "bags"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +74,20 @@ class Recipe:
     )
     baseline: str = setting(
         "block10", choices=BASELINES, help="How the FHR baseline, the third channel, is found."
+    )
+    crop: int | None = setting(
+        None,
+        minimum=16,
+        maximum=2048,
+        help="Side in pixels of a square about the centre of each image that is cut out and kept "
+        "at its own resolution, padded where images are smaller; null: whole images, resized to "
+        "images.size.",
+    )
+    normalisation: str = setting(
+        "weights",
+        choices=NORMALISATIONS,
+        help="Mean and standard deviation taken off grey levels: those that the model's weights "
+        "were trained with, or half of white for both.",
     )
     input_size: int | None = setting(
         None,
@@ -125,6 +145,18 @@ class Recipe:
     neg_per_pos: float | None = setting(
         6.083, minimum=0.1, help="Negatives kept per positive of a training part; null keeps all."
     )
+    distribution: str = setting(
+        "natural",
+        choices=DISTRIBUTIONS,
+        help="Classes of the training set: as often as they come, or each under-sampled to the "
+        "same number; balanced asks for neg_per_pos: null.",
+    )
+    training_examples: int | None = setting(
+        None,
+        minimum=2,
+        help="Examples that a network trains on in all, drawn by chance; null: as many as there "
+        "are. Asks for neg_per_pos: null.",
+    )
     bags: int = setting(
         1,
         minimum=1,
@@ -138,6 +170,11 @@ class Recipe:
         True, help="Every mini-batch has the class ratio of the training set."
     )
     batch_size: int = setting(85, minimum=2, help="Images per optimiser step.")
+    drop_last: bool = setting(
+        False,
+        help="Make all batches of an epoch full and leave out what is over; otherwise they get "
+        "smaller alike and nothing is left out.",
+    )
     optimizer: str = setting("adamw", choices=("adamw", "adam", "sgd"), help="Optimiser.")
     learning_rate: float = setting(1e-4, minimum=0, help="Peak learning rate.")
     weight_decay: float = setting(
@@ -201,6 +238,13 @@ def read_recipe(values: Mapping[str, Any], where: str) -> Recipe:
             f"{where}.weights: {recipe.weights!r} is neither imagenet nor none nor a .safetensors "
             f"file.{nearest(recipe.weights, WEIGHTS)}"
         )
+    if recipe.neg_per_pos is not None:
+        for key in ("distribution", "training_examples"):
+            if getattr(recipe, key) != getattr(Recipe(), key):
+                raise InputError(
+                    f"{where}: {key} and neg_per_pos, {recipe.neg_per_pos:g}, both say what is "
+                    "under-sampled; give neg_per_pos: null."
+                )
     recipe = _without_idle_factors(recipe, "gan" in values, where)
     if recipe.is_classical:
         # Factors of images and of optimisation say nothing about a model fitted to features.

@@ -67,7 +67,7 @@ class SignalOptions:
 
 @dataclasses.dataclass(frozen=True)
 class ImageOptions:
-    """How a window is drawn."""
+    """How examples become images: windows of signals drawn, images and tiles prepared."""
 
     size: int = setting(
         224, minimum=16, maximum=2048, help="Height and width in pixels; a multiple of 8."
@@ -77,6 +77,21 @@ class ImageOptions:
     uc_low: float = setting(0.0, help="UC at the lower edge.")
     uc_high: float = setting(120.0, help="UC at the upper edge.")
     line_width: int = setting(1, minimum=1, maximum=15, help="Thickness of the line in pixels.")
+    grey: bool = setting(False, help="Turn colours of images to grey (ITU-R BT.601).")
+    width_factor: float = setting(
+        1.0,
+        minimum=0.05,
+        maximum=20,
+        help="Factor of the width of images before they are fitted, such as 0.5 for OCT scans.",
+    )
+    fit: str = setting(
+        "pad",
+        choices=("pad", "stretch"),
+        help="What is done with images that are not square: pad keeps their proportions.",
+    )
+    fill: int = setting(
+        0, minimum=0, maximum=255, help="Grey level of what is padded; 0 is black, 255 white."
+    )
 
 
 MACHINE_KEYS = (

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from fewcase.study.fields import setting
-from fewcase.study.image_sources import ImageFolder, SimulateHistology, Tiles
+from fewcase.study.image_sources import ImageFolder, SimulateHistology, SimulateOct, Tiles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,6 +169,7 @@ SOURCES = {
     "image_folder": ImageFolder,
     "tiles": Tiles,
     "simulate_histology": SimulateHistology,
+    "simulate_oct": SimulateOct,
 }
 
 UNITS_OF_SOURCES = {
@@ -176,5 +177,6 @@ UNITS_OF_SOURCES = {
     "image_folder": "image",
     "tiles": "tile",
     "simulate_histology": "tile",
+    "simulate_oct": "image",
 }
 """What a network sees of a record of each source: window (of a signal), image, or tile."""

@@ -161,3 +161,9 @@ class SamplingOptions:
         6.083, minimum=0.1, help="Negatives kept per positive; null keeps all."
     )
     bags: int = setting(1, minimum=1, maximum=1000, help="Under-sampled sets of each fold.")
+    distribution: str = setting(
+        "natural", choices=("natural", "balanced"), help="Classes as they come, or equally often."
+    )
+    training_examples: int | None = setting(
+        None, minimum=2, help="Rows of a bag in all; null: as many as there are."
+    )

@@ -79,6 +79,12 @@ class Classes:
         choices=("unlabelled", "error"),
         help="What a value is that names no class: unlabelled (counted in the flow), or an error.",
     )
+    ordered: bool = setting(
+        False,
+        help="Whether the classes are degrees, the least first, such as stages: scores then tell "
+        "how well each degree and those above it are told from those below (AUC), and the "
+        "quadratically weighted kappa.",
+    )
     rule: str = setting("classes", choices=("classes",), help="The name of this rule.")
 
 
@@ -114,6 +120,11 @@ def class_names(target: Target) -> tuple[str, ...]:
     Two classes that a rule tells apart by yes and no are ``negative`` and ``positive``.
     """
     return target.classes if isinstance(target, Classes) else ("negative", "positive")
+
+
+def is_ordered(target: Target) -> bool:
+    """Return whether a target's classes are degrees in the order of their labels."""
+    return isinstance(target, Classes) and target.ordered
 
 
 def read_target(values: Any, where: str) -> Target:
@@ -162,6 +173,11 @@ def _check_classes(target: Classes, where: str) -> None:
     names = list(target.classes)
     if len(names) < 2:
         raise InputError(f"{where}.classes: {names} is one class; name two or more.")
+    if target.ordered and len(names) == 2:
+        raise InputError(
+            f"{where}.ordered: {names} are two classes, of which every measure tells that the "
+            "second is the higher one; drop the key, or name three classes or more."
+        )
     for name in ("all", "unlabelled"):
         if name in names:
             raise InputError(

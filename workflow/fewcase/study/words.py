@@ -8,8 +8,11 @@ from collections.abc import Iterable
 LAYOUTS = ("grid", "sweep", "sites", "audit", "matrix")
 """Forms of an experiment's table and figure."""
 
-MEASURES = ("auc", "accuracy", "balanced_accuracy")
-"""What tables and figures of an experiment may be about."""
+MEASURES = ("auc", "accuracy", "balanced_accuracy", "top3_accuracy")
+"""What tables and figures of an experiment may be about, see `measures_of`."""
+
+TOP = 3
+"""Among how many classes with the highest scores `top3_accuracy` looks for the right one."""
 
 UNITS = ("example", "parent", "patient")
 """What a score may be averaged over: windows, recordings or people."""
@@ -63,6 +66,11 @@ NOUNS = {
 """By unit: what a network sees of a record (see `fewcase.study.contents.Cohort.unit`)."""
 
 UNIT_KINDS = tuple(NOUNS)
+
+
+def measures_of(classes: int) -> tuple[str, ...]:
+    """Return those of `MEASURES` that tell something of a target with so many classes."""
+    return MEASURES if classes > TOP else MEASURES[:-1]
 
 
 def shortcuts_of(unit: str) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from fewcase.runtime.determinism import seed_of
 from fewcase.study.errors import InputError
 
 
-def count_batches(rows: int, batch_size: int) -> int:
-    """Return the number of mini-batches of an epoch.
+def count_batches(rows: int, batch_size: int, drop_last: bool = False) -> int:
+    """Return the number of mini-batches of an epoch; `drop_last` counts full ones alone.
 
     Raises
     ------
@@ -22,7 +22,7 @@ def count_batches(rows: int, batch_size: int) -> int:
             f"recipe.batch_size: {batch_size} is more than the {rows} examples of the training "
             f"part. Give at most {rows}, or take more recordings or a larger neg_per_pos."
         )
-    return -(-rows // batch_size)
+    return rows // batch_size if drop_last else -(-rows // batch_size)
 
 
 def draw_batches(
@@ -31,6 +31,7 @@ def draw_batches(
     ratio_batches: bool,
     key: tuple[int, ...],
     oversample: bool = False,
+    drop_last: bool = False,
 ) -> list[npt.NDArray[np.int64]]:
     """Divide the training rows into the mini-batches of one epoch.
 
@@ -53,6 +54,9 @@ def draw_batches(
     oversample
         Whether every class is drawn equally often: as many rows as there are in all, those of
         rarer classes repeated, each as often as any other of its class to within one.
+    drop_last
+        Whether all batches are full: the rows that are over, other ones in each epoch, are left
+        out.
 
     Returns
     -------
@@ -66,11 +70,13 @@ def draw_batches(
         without an example of some class.
     """
     rows = len(labels)
-    batches = count_batches(rows, batch_size)
+    batches = count_batches(rows, batch_size, drop_last)
     if ratio_batches and not oversample:
         _check_ratio(labels, batches, batch_size)
     generator = np.random.default_rng(seed_of(*key))
     order = _balanced(labels, generator) if oversample else generator.permutation(rows)
+    if drop_last:
+        order = order[: batches * batch_size]
     if ratio_batches:
         order = order[np.argsort(labels[order], kind="stable")]
     # Dealt like cards: a run of any length is spread to within one over all batches.

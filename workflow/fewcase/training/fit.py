@@ -17,6 +17,7 @@ from fewcase.study.recipe import Recipe
 from fewcase.training.outputs import (
     HISTORY_COLUMNS,
     Outputs,
+    accuracy,
     inner_score,
     name_weights,
     prediction_table,
@@ -56,6 +57,7 @@ def fit_run(
         row = (
             *(bag, 1, float("nan"), train_loss, data.labels[training].mean()),
             *(inner_loss, inner_auc, round(seconds, 3), round(len(training) / seconds, 2)),
+            *(accuracy(decided[part], data.labels[part]) for part in (training, inner)),
         )
         history.append(dict(zip(HISTORY_COLUMNS, row, strict=True)))
         weights.append(model.arrays())

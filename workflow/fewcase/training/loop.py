@@ -14,7 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fewcase.models.registry import BuiltModel, build_model, count_parameters, plain_state
+from fewcase.models.registry import (
+    BuiltModel,
+    build_model,
+    count_parameters,
+    half_normalised,
+    plain_state,
+)
 from fewcase.runtime.checkpoint import ResumeFolder, State
 from fewcase.runtime.determinism import seed_libraries, seed_of
 from fewcase.runtime.normalisation import DeviceImages
@@ -31,6 +37,7 @@ from fewcase.training.optimisation import learning_rate, mix_targets
 from fewcase.training.outputs import (
     HISTORY_COLUMNS,
     Outputs,
+    accuracy,
     inner_score,
     name_weights,
     prediction_table,
@@ -101,6 +108,8 @@ def train(
                 weights=recipe.weights,
             )
             trained_images = len(data.bags[bag]) * recipe.epochs
+            if recipe.normalisation == "half":
+                built = half_normalised(built)
             machine = choose_machine(options, built.network, trained_images, device)
             store = DeviceImages(
                 images.stored, images.packed, built.mean, built.std, machine.channels_last
@@ -135,7 +144,7 @@ def train_network(
     inner = data.scored_positions("inner")
     labels = torch.from_numpy(data.labels).to(machine.device)
     sites = torch.from_numpy(data.sites).to(machine.device)
-    steps = count_batches(len(training), recipe.batch_size)
+    steps = count_batches(len(training), recipe.batch_size, recipe.drop_last)
     augmentation = augmentation_of(recipe, window_minutes)
     progress = Progress(len(data.bags), recipe.epochs, steps, len(training) / steps, log)
 
@@ -156,11 +165,14 @@ def train_network(
             recipe.ratio_batches,
             key=(seed, bag, epoch, 1),
             oversample=recipe.oversample,
+            drop_last=recipe.drop_last,
         )
+        trained_on = sum(map(len, batches))
         order = torch.from_numpy(training[np.concatenate(batches)]).to(machine.device)
         # Summed on the device: to ask for each value would make it wait.
         loss_sum = torch.zeros((), device=machine.device)
         target_sum = torch.zeros((), device=machine.device)
+        right_sum = torch.zeros((), device=machine.device)
         learner.network.train()
         for step, positions in enumerate(order.split([len(batch) for batch in batches])):
             rate = learning_rate(recipe, epoch * steps + step, steps)
@@ -181,19 +193,21 @@ def train_network(
             learner.step(loss, rate)
             loss_sum += loss.detach() * len(positions)
             target_sum += targets[:, 1].sum()
+            right_sum += targets.gather(1, logits.detach().argmax(1, keepdim=True)).sum()
             if progress.is_due():
                 check_finite(loss_sum.item(), recipe, bag, epoch)
                 progress.tell(bag, epoch, step + 1)
-        train_loss = check_finite(loss_sum.item() / len(training), recipe, bag, epoch)
+        train_loss = check_finite(loss_sum.item() / trained_on, recipe, bag, epoch)
         trained = time.monotonic()
 
         inner_logits = predict(learner.evaluated, store, inner, data.classes, machine.precision)
         inner_loss, inner_auc = inner_score(inner_logits, data.labels[inner])
         learner.stopping.look(epoch + 1, inner_auc, inner_loss, learner.evaluated)
         row = (
-            *(bag, epoch + 1, rate, train_loss, target_sum.item() / len(training)),
+            *(bag, epoch + 1, rate, train_loss, target_sum.item() / trained_on),
             *(inner_loss, inner_auc, round(time.monotonic() - started, 3)),
-            round(len(training) / (trained - started), 2),
+            round(trained_on / (trained - started), 2),
+            *(right_sum.item() / trained_on, accuracy(inner_logits, data.labels[inner])),
         )
         learner.history.append(dict(zip(HISTORY_COLUMNS, row, strict=True)))
         if time.monotonic() - saved >= 60 * options.checkpoint_minutes:

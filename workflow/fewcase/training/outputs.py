@@ -27,6 +27,8 @@ HISTORY_COLUMNS = (
     "inner_auc",
     "seconds",
     "images_per_second",
+    "train_accuracy",
+    "inner_accuracy",
 )
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "safetensors", "pyarrow")
 
@@ -84,6 +86,11 @@ def name_weights(
         for bag, arrays in enumerate(weights)
         for key, array in arrays.items()
     }
+
+
+def accuracy(logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64]) -> float:
+    """Return the share of examples whose own class has the highest score; NaN of none."""
+    return float((logits.argmax(axis=1) == labels).mean()) if len(labels) else float("nan")
 
 
 def inner_score(
