@@ -32,6 +32,8 @@ demo: $(READY)
 demo-all: demo
 	$(RUN) snakemake --cores $(CORES) --configfile studies/ctg.yaml --config preset=smoke
 	$(RUN) snakemake --cores $(CORES) --configfile studies/histology.yaml --config preset=smoke
+	$(RUN) snakemake --cores $(CORES) --configfile studies/oct.yaml --config preset=smoke
+	$(RUN) snakemake --cores $(CORES) --configfile studies/oct_dida.yaml --config preset=smoke
 	@if [ -d "$(CTU_UHB)" ]; then \
 	  $(RUN) snakemake --cores $(CORES) --configfile studies/ctu_uhb.yaml \
 	    --config preset=smoke data="$(CTU_UHB)"; \

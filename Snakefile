@@ -13,6 +13,7 @@ if not workflow.configfiles:
 include: "rules/common.smk"
 include: "rules/common_gan.smk"
 include: "rules/common_explain.smk"
+include: "rules/common_masks.smk"
 include: "rules/ingest.smk"
 include: "rules/signal.smk"
 include: "rules/images.smk"
@@ -22,6 +23,7 @@ include: "rules/gan.smk"
 include: "rules/score.smk"
 include: "rules/tabulate.smk"
 include: "rules/explain.smk"
+include: "rules/segment.smk"
 include: "rules/report.smk"
 
 

@@ -23,6 +23,7 @@ from fewcase.study.names import channels_of, images_of, preparation_of, sampling
 from fewcase.study.plan import read_study
 from fewcase.study.recipe import SYNTHETIC_FACTORS, resolved
 from fewcase.study.settings import RESULT_KEYS
+from fewcase.study.sources import MASKED_SOURCES
 from fewcase.study.splits import SamplingOptions
 from fewcase.study.targets import class_names, is_ordered
 from fewcase.study.words import shortcuts_of
@@ -88,6 +89,12 @@ def get_variants():
         for recipe in study.arms.values()
         for variant in images_of(recipe, "image")
     }
+
+
+def get_masked_cohorts():
+    """Return the names of the cohorts whose images come with masks."""
+    cohorts = study.cohorts.items()
+    return [name for name, cohort in cohorts if cohort.source in MASKED_SOURCES]
 
 
 def get_all_seeds():
@@ -169,7 +176,7 @@ def get_inventory(cohort):
 def get_raw_places(cohort):
     """Return the files and folders that a cohort is read from, relative to the working directory."""
     options = study.cohorts[cohort].options
-    named = ("folder", "table", "signals", "annotations")
+    named = ("folder", "table", "signals", "annotations", "mask_folder", "outlines")
     names = [getattr(options, name, None) for name in named]
     names += getattr(options, "folders", ())
     data = study.data or "."
@@ -883,17 +890,21 @@ def get_experiment_tables():
 
 def default_content(title):
     """Return what a page on the study's default arm says beyond its files, as JSON."""
-    arm = study.default_arm
+    return arm_content(title, study.default_arm.arm, study.default_arm.split)
+
+
+def arm_content(title, arm, split):
+    """Return what a page on one arm says beyond its files, as JSON."""
     return as_json(
         {
             "title": title,
             "simulated": is_simulated(),
-            "arm": arm.arm,
-            "split": arm.split,
-            "leaky": study.splits[arm.split].is_leaky,
-            "classes": names_of_classes(arm.split),
+            "arm": arm,
+            "split": split,
+            "leaky": study.splits[split].is_leaky,
+            "classes": names_of_classes(split),
             "measure": default_measure(),
-            "unit": default_unit(),
+            "unit": study.cohorts[study.cohort_of(split)].unit,
         }
     )
 
@@ -990,6 +1001,7 @@ def get_table_names():
     shortcuts = ["shortcuts"] if study.shortcuts else []
     of_gans = ["gans-quality", "gans-memorisation"] if study.gan_runs else []
     of_maps = ["explanations"] if study.explained else []
+    of_maps += ["segmentation", "folds"] if study.segmented else []
     main = [*study.experiments, "labels", "performance", *shortcuts]
     return [*main, *flows, *of_gans, *of_maps, *sheets]
 
@@ -997,7 +1009,7 @@ def get_table_names():
 def get_figure_names():
     """Return the name of every figure of the study."""
     steps = [f"steps-{cohort}" for cohort in get_signal_cohorts()]
-    without = {"reproduction", *CHECKLISTS}
+    without = {"reproduction", "folds", *CHECKLISTS}
     of_tables = [name for name in get_table_names() if name not in without]
     pictures = [*get_example_figures(), *get_gan_figures(), *get_explained_figures()]
     return [*of_tables, *steps, *pictures]

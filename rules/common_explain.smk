@@ -203,4 +203,5 @@ def get_explained_figures():
         if (study.default_arm.arm, study.default_arm.split) in study.explained
         else []
     )
-    return [*learning, *errors, *maps]
+    cases = ["cases"] if study.segmented else []
+    return [*learning, *errors, *maps, *cases]

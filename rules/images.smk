@@ -55,7 +55,7 @@ rule prepare:
     benchmark:
         "results/{study}/{preset}/benchmarks/prepare/{cohort}/{unit}/{variant}.tsv"
     wildcard_constraints:
-        cohort=any_of(get_image_cohorts()),
+        cohort=any_of(set(get_image_cohorts()) - set(get_masked_cohorts())),
         unit="image|tile",
     conda:
         "../envs/data.yaml"
@@ -71,6 +71,17 @@ rule prepare:
         "python workflow/prepare_images.py --records {input.records:q}"
         " --examples {input.examples:q} --data {params.data:q} --options {params.options:q}"
         " --threads {threads} --out {output.pixels:q} > {log:q} 2>&1"
+
+
+use rule prepare as prepare_masked with:
+    output:
+        pixels="results/{study}/{preset}/images/{cohort}/{unit}/{variant}.npy",
+        digest="results/{study}/{preset}/images/{cohort}/{unit}/{variant}.hash",
+        masks="results/{study}/{preset}/images/{cohort}/{unit}/{variant}-mask.npy",
+        mask_digest="results/{study}/{preset}/images/{cohort}/{unit}/{variant}-mask.hash",
+    wildcard_constraints:
+        cohort=any_of(get_masked_cohorts()),
+        unit="image",
 
 
 rule draw_examples:

@@ -10,6 +10,8 @@ rule train:
         digests=get_image_digests,
         images=ancient(get_images),
         synthetic=get_synthetic,
+        mask_digest=get_mask_digest,
+        masks=ancient(get_masks),
     output:
         weights="results/{study}/{preset}/runs/{arm}/{split}/seed-{seed}/fold-{fold}/weights.safetensors",
         history="results/{study}/{preset}/runs/{arm}/{split}/seed-{seed}/fold-{fold}/history.csv",
@@ -39,11 +41,12 @@ rule train:
         state=get_state,
         fold=get_fold,
         synthetic=get_synthetic_options,
+        masks=get_mask_option,
         code=code_of("train.py"),
     shell:
         "python workflow/train.py --recipe {params.recipe:q} --training {params.training:q}"
         " --split {input.split:q} --sample {input.sample:q} --images {input.images:q}"
-        " --window-minutes {params.minutes} {params.synthetic}"
+        " --window-minutes {params.minutes} {params.synthetic} {params.masks}"
         " --seed {wildcards.seed} --fold {params.fold}"
         " --state {params.state:q}"
         " --code {params.code} --checkpoint-seconds {resources.checkpoint_seconds}"

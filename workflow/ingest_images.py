@@ -8,8 +8,9 @@ from pathlib import Path
 from fewcase.data.stage import run
 from fewcase.ingest.image_cohort import write_images
 from fewcase.ingest.image_folder import list_images
+from fewcase.ingest.masked_images import MaskedSource
 from fewcase.study.fields import read_section
-from fewcase.study.image_sources import Tiles, read_as
+from fewcase.study.image_sources import MaskedImages, Tiles, read_as
 from fewcase.study.sources import SOURCES, UNITS_OF_SOURCES
 
 IMAGE_SOURCES = sorted(source for source, unit in UNITS_OF_SOURCES.items() if unit != "window")
@@ -19,13 +20,14 @@ def main(arguments: argparse.Namespace) -> None:
     """Write the records of the source that was asked for."""
     given = read_section(SOURCES[arguments.source], json.loads(arguments.options), "options")
     options = read_as(given)
-    write_images(
-        list_images(options, arguments.data),
-        arguments.data,
-        arguments.out,
-        slides=isinstance(options, Tiles),
-        threads=arguments.threads,
-    )
+    to = (arguments.data, arguments.out)
+    if isinstance(options, MaskedImages):
+        source = MaskedSource(options, arguments.data)
+        write_images(source.list_images(), *to, opener=source.open, threads=arguments.threads)
+    else:
+        slides = isinstance(options, Tiles)
+        listed = list_images(options, arguments.data)
+        write_images(listed, *to, slides=slides, threads=arguments.threads)
 
 
 def build_parser() -> argparse.ArgumentParser:

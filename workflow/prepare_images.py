@@ -1,4 +1,4 @@
-"""Stage `prepare_images`: cut out, resize and store the images of all examples of a cohort."""
+"""Stage `prepare_images`: cut out, resize and store the images of all examples, and their masks."""
 
 import argparse
 import json
@@ -8,21 +8,20 @@ from pathlib import Path
 from fewcase.data.files import read_table
 from fewcase.data.image_records import read_image_records
 from fewcase.data.stage import run
+from fewcase.images.masks import has_masks, mask_file, prepare_masks
 from fewcase.images.prepare import prepare_images
 from fewcase.study.fields import read_section
 from fewcase.study.preparation import PrepareOptions
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Read records and examples, and write the images."""
-    prepare_images(
-        read_image_records(arguments.records),
-        read_table(arguments.examples),
-        arguments.data,
-        read_section(PrepareOptions, json.loads(arguments.options), "options"),
-        arguments.out,
-        threads=arguments.threads,
-    )
+    """Read records and examples, and write the images; beside them the masks that they have."""
+    records, examples = read_image_records(arguments.records), read_table(arguments.examples)
+    options = read_section(PrepareOptions, json.loads(arguments.options), "options")
+    read = (records, examples, arguments.data, options)
+    prepare_images(*read, arguments.out, threads=arguments.threads)
+    if has_masks(records):
+        prepare_masks(*read, mask_file(arguments.out), threads=arguments.threads)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -33,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=Path(), metavar="FOLDER", help="raw data")
     parser.add_argument("--options", default="{}", metavar="JSON", help="how to prepare")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, required=True, help="the .npy file")
+    parser.add_argument("--out", type=Path, required=True, help="the .npy file; masks: …-mask.npy")
     return parser
 
 

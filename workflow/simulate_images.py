@@ -9,12 +9,14 @@ from typing import Any
 from fewcase.data.stage import run
 from fewcase.ingest.simulate.histology import simulate_histology
 from fewcase.ingest.simulate.oct import simulate_oct
+from fewcase.ingest.simulate.ultrasound import simulate_ultrasound
 from fewcase.study.fields import read_section
-from fewcase.study.image_sources import SimulateHistology, SimulateOct
+from fewcase.study.image_sources import SimulateHistology, SimulateOct, SimulateUltrasound
 
 SIMULATIONS: dict[str, tuple[Any, Any]] = {
     "simulate_histology": (SimulateHistology, simulate_histology),
     "simulate_oct": (SimulateOct, simulate_oct),
+    "simulate_ultrasound": (SimulateUltrasound, simulate_ultrasound),
 }
 
 

@@ -29,6 +29,7 @@ add("--window-minutes", type=float, help="what the width of an image spans")
 add("--split", type=Path, required=True, help="split file")
 add("--sample", type=Path, required=True, help="sampled training rows")
 add("--images", type=Path, nargs="+", required=True, help="channel files, in order")
+add("--masks", type=Path, help="masks of the images, if the arm looks at them")
 add("--synthetic", type=Path, help="folder of the fold's synthetic images, if the arm has a gan")
 add("--ratings", type=Path, help="what is known of each of them, if the arm selects")
 add("--seed", type=int, required=True)
@@ -53,13 +54,15 @@ def main(arguments: argparse.Namespace) -> None:
         data = add_synthetic(data, chosen, with_real=recipe.training_set != "synthetic")
     inner = part_left_out(samples)
     key = (arguments.seed, arguments.fold, *([inner] if inner else []))
-    about = (arguments.images, key, arguments.window_minutes, chosen and chosen.digest)
+    files = [*arguments.images, *([arguments.masks] if arguments.masks else [])]
+    about = (files, key, arguments.window_minutes, chosen and chosen.digest)
     identity = identity_of(recipe, options, data, *about)
     resume = ResumeFolder(
         arguments.state, identity, arguments.code, options.ignore_code_change, log
     )
     with prepared_device(options, log) as device:
-        loaded = load_run_images(images, data.rows, recipe, device, chosen)
+        masks = ImageStore.open([arguments.masks]) if arguments.masks else None
+        loaded = load_run_images(images, data.rows, recipe, device, chosen, masks)
         outputs = train(
             *(recipe, options, data, loaded, seed_of(*key), device, resume, log),
             window_minutes=arguments.window_minutes,

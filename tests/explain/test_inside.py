@@ -41,7 +41,7 @@ def test_a_mixed_map_of_chance_has_on_average_the_share_that_the_mask_has_of_the
         np.stack([grid.boxes[:, :2].mean(axis=1), grid.boxes[:, 2:].mean(axis=1)]) for grid in grids
     ]
     y, x = np.concatenate(centres, axis=1)
-    within = (8 <= y) & (y < 24) & (4 <= x) & (x < 28)
+    within = (y >= 8) & (y < 24) & (x >= 4) & (x < 28)
     told = np.where(within, 1.0, -1.0).astype(np.float32)
     fine = [grid for grid in grids if grid.rows == 8]
     told_fine = told[-fine[0].cells :]

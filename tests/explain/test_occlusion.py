@@ -6,10 +6,9 @@ import torch
 from torch import nn
 
 from fewcase.explain.any_network import explain
-from fewcase.explain.dida import differences_of
 from fewcase.explain.fills import FILLS, fill_image
 from fewcase.explain.grids import slit_grids, square_grids
-from fewcase.explain.occlusion import PlainOccluder
+from fewcase.explain.occlusion import PlainOccluder, differences_of
 from fewcase.study.errors import InputError
 
 CHANNELS = ("fhr-10", "uc-none", "baseline-block10")

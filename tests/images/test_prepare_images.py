@@ -143,8 +143,8 @@ def test_each_file_is_opened_once_and_closed(wide, tmp_path, monkeypatch, thread
     opened, closed = [], []
 
     class Watched(regions.DecodedImage):
-        def __init__(self, path, bits):
-            super().__init__(path, bits)
+        def __init__(self, path, *options):
+            super().__init__(path, *options)
             opened.append(path.name)
 
         def close(self):

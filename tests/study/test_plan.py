@@ -81,8 +81,12 @@ def test_a_crop_makes_a_version_of_the_images_that_keeps_their_resolution():
     assert images_of(study.default_recipe, "image") == ("crop-96",)
     assert preparation_of("crop-96", study.images)["size"] == 96
     assert preparation_of("plain", study.images) == {
-        **{"grey": False, "width_factor": 1.0, "fit": "pad", "fill": 0},
-        **{"crop": None, "size": 224},
+        "grey": False,
+        "width_factor": 1.0,
+        "fit": "pad",
+        "fill": 0,
+        "crop": None,
+        "size": 224,
     }
     with pytest.raises(InputError, match="crop keeps the resolution"):
         read_study(of_scans(crop=96) | {"images": {"width_factor": 0.5}})

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from fewcase.models.registry import build_model
+from fewcase.runtime.state import optimizer_tensors, restore_optimizer
 from fewcase.study.recipe import Recipe
 from fewcase.training.optimisation import (
     EarlyStopping,
@@ -74,7 +75,12 @@ def test_mixed_targets_give_the_weighted_sum_of_both_cross_entropies():
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("adamw", torch.optim.AdamW), ("adam", torch.optim.Adam), ("sgd", torch.optim.SGD)],
+    [
+        ("adamw", torch.optim.AdamW),
+        ("adam", torch.optim.Adam),
+        ("sgd", torch.optim.SGD),
+        ("adadelta", torch.optim.Adadelta),
+    ],
 )
 def test_only_matrices_decay(name, kind):
     network = build_model("test_vit", {}, 2, 3, 32, "none").network
@@ -91,6 +97,29 @@ def test_only_matrices_decay(name, kind):
         assert decay[id(parameter)] == (0.0 if spared else 0.3), key
     if name == "sgd":
         assert optimizer.param_groups[0]["momentum"] == 0.7
+
+
+def test_adadelta_steps_as_its_paper_has_it_with_the_constants_of_keras_and_goes_on_after_a_rest():
+    """Zeiler (2012), algorithm 1; lr 1, rho .95 and epsilon 1e-7 as Keras 2.1 had them."""
+    network = torch.nn.Linear(4, 3, bias=False)
+    recipe = Recipe(optimizer="adadelta", learning_rate=1.0, weight_decay=0.0)
+    optimizer = make_optimizer(recipe, network)
+    generator = torch.Generator().manual_seed(3)
+    expected = network.weight.detach().double()
+    squares, changes = torch.zeros(2, 3, 4, dtype=torch.float64)
+    for step in range(6):
+        if step == 3:
+            rested = make_optimizer(recipe, network)
+            restore_optimizer(rested, optimizer_tensors(optimizer))
+            optimizer = rested
+        gradient = torch.randn(3, 4, generator=generator)
+        network.weight.grad = gradient.clone()
+        optimizer.step()
+        squares = 0.95 * squares + 0.05 * gradient.double() ** 2
+        change = (changes + 1e-7).sqrt() / (squares + 1e-7).sqrt() * gradient.double()
+        changes = 0.95 * changes + 0.05 * change**2
+        expected -= change
+        torch.testing.assert_close(network.weight.detach().double(), expected, atol=1e-6, rtol=0)
 
 
 def look(stopping, values):

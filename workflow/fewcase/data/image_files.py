@@ -1,7 +1,8 @@
-"""Image files, read so that no broken one stops a stage: PNG, JPEG, TIFF and BMP, as 8-bit pixels.
+"""Image files, read so that no broken one stops a stage: PNG, JPEG, TIFF, BMP, DICOM; 8 bits.
 
 What a file says of its colours is honoured as far as pixels go: palettes and CMYK become RGB, what
-is transparent lies on white, and the EXIF orientation is applied. Colour profiles are not.
+is transparent lies on white, and the EXIF orientation is applied. Colour profiles are not. Of
+DICOM see `fewcase.data.dicom_files`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from fewcase.data.dicom_files import DicomError, is_dicom, read_dicom
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -57,7 +60,7 @@ class ImageInfo:
     Attributes
     ----------
     file_type
-        ``png``, ``jpeg``, ``tiff`` or ``bmp``, by content; of a slide, its suffix.
+        ``png``, ``jpeg``, ``tiff``, ``bmp`` or ``dicom``, by content; of a slide, its suffix.
     file_bytes
         Size of the file.
     width, height
@@ -83,13 +86,27 @@ def inspect_image(path: Path) -> ImageInfo:
     ------
     ImageFileError
         With the reason missing file, unreadable file, empty file, unsupported type, damaged file,
-        too large, too small, several pages or unsupported pixels.
+        too large, too small, several pages (of DICOM: frames) or unsupported pixels.
+    """
+    info, _ = load_image(path)
+    return info
+
+
+def load_image(path: Path, frame: int | None = None) -> tuple[ImageInfo, Image.Image]:
+    """Decode a file as `inspect_image` does, and return its picture besides: L, RGB or I;16.
+
+    Parameters
+    ----------
+    path
+        The file.
+    frame
+        Which of several frames of a DICOM file, from 0; None refuses several.
     """
     with open_file(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         file_bytes = file.tell()
         file.seek(0)
-        file_type, image = _decode(path, file)
+        file_type, image = _decode(path, file, frame)
     if min(image.size) < LEAST_SIDE:
         raise ImageFileError(
             "too small",
@@ -97,10 +114,11 @@ def inspect_image(path: Path) -> ImageInfo:
             "least.",
         )
     channels = 1 if image.mode == "L" or image.mode.startswith("I;16") else 3
-    return ImageInfo(file_type, file_bytes, image.width, image.height, channels, digest)
+    info = ImageInfo(file_type, file_bytes, image.width, image.height, channels, digest)
+    return info, image
 
 
-def read_image(path: Path, bits: int = 16) -> Pixels:
+def read_image(path: Path, bits: int = 16, frame: int = 0) -> Pixels:
     """Return a file's pixels, uint8 (height, width, channels), upright; 1 channel for grey, else 3.
 
     Parameters
@@ -109,7 +127,10 @@ def read_image(path: Path, bits: int = 16) -> Pixels:
         The file.
     bits
         Significant bits of grey images of 16 bits: ``2 ** bits - 1`` becomes 255, values between
-        are scaled and rounded, those above are white. 16-bit colours keep their upper 8 bits.
+        are scaled and rounded, those above are white. 16-bit colours keep their upper 8 bits. DICOM
+        files have a window of their own.
+    frame
+        Which frame of a DICOM file, from 0.
 
     Raises
     ------
@@ -117,8 +138,20 @@ def read_image(path: Path, bits: int = 16) -> Pixels:
         As `inspect_image` does.
     """
     with open_file(path) as file:
-        _, image = _decode(path, file)
+        _, image = _decode(path, file, frame)
     return as_pixels(image, bits)
+
+
+def read_unconverted(path: Path) -> Image.Image:
+    """Return an upright picture with its palette, transparency or 16 bits as they are in the file.
+
+    Raises
+    ------
+    ImageFileError
+        As `inspect_image` does; a DICOM file is damaged here.
+    """
+    with open_file(path) as file:
+        return _decode_ordinary(path, file)[1]
 
 
 def as_pixels(image: Image.Image, bits: int = 16) -> Pixels:
@@ -153,14 +186,30 @@ def open_file(path: Path) -> Iterator[BufferedReader]:
         yield file
 
 
-def _decode(path: Path, file: BufferedReader) -> tuple[str, Image.Image]:
+def _decode(path: Path, file: BufferedReader, frame: int | None) -> tuple[str, Image.Image]:
     """Return the file type and the upright image of mode L, RGB or I;16."""
+    if is_dicom(path):
+        try:
+            return "dicom", read_dicom(path, frame)
+        except DicomError as error:
+            raise ImageFileError(error.reason, f"{path}: {error.detail}.") from None
+    file_type, image = _decode_ordinary(path, file)
+    try:
+        return file_type, _plain(path, image)
+    except (ImageFileError, MemoryError):
+        raise
+    except Exception as error:
+        raise ImageFileError("damaged file", f"{path}: cannot be decoded ({error}).") from None
+
+
+def _decode_ordinary(path: Path, file: BufferedReader) -> tuple[str, Image.Image]:
+    """Return the file type and the upright image of any mode."""
     try:
         image = Image.open(file, formats=_OPENERS)
         _check_header(path, image)
         file_type = FILE_TYPES[str(image.format)]
         image.load()
-        return file_type, _plain(path, _upright(image))
+        return file_type, _upright(image)
     except (ImageFileError, MemoryError):
         raise
     except UnidentifiedImageError:

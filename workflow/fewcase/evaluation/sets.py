@@ -17,6 +17,8 @@ or discrimination alone."""
 
 BY_PARENT = "-by-parent"
 """How the names of sets end whose units are the parents of examples."""
+BY_PATIENT = "-by-patient"
+"""The same of patients who have several images."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +83,8 @@ def sets_of(
             yield from _kinds(rows)
         if (votes := rows_by_parent(encoded, rows)) is not None:
             yield ScoredSet(f"{base}{BY_PARENT}", votes, held_out, VOTE)
+        elif (people := rows_by_patient(encoded, rows)) is not None:
+            yield ScoredSet(f"{base}{BY_PATIENT}", people, held_out, VOTE)
         for code, site in enumerate(encoded.sites):
             if len(part := rows[rows["site"] == code]):
                 yield ScoredSet(f"{base}-site:{site}", part, held_out, PART)
@@ -113,6 +117,25 @@ def rows_by_parent(encoded: Encoded, rows: pd.DataFrame) -> pd.DataFrame | None:
     if not several or (labels.max() > labels.min()).any():
         return None
     return rows.assign(unit=rows["parent"])
+
+
+def rows_by_patient(encoded: Encoded, rows: pd.DataFrame) -> pd.DataFrame | None:
+    """Return rows whose units are patients, whose examples' scores are then averaged.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        None where examples are not the units, where no patient has several of them, or where one
+        has examples of several classes.
+    """
+    if encoded.unit != "example":
+        return None
+    patients = rows.groupby("patient")
+    labels = patients["label"]
+    several = (patients["example"].max() > patients["example"].min()).any()
+    if not several or (labels.max() > labels.min()).any():
+        return None
+    return rows.assign(unit=rows["patient"])
 
 
 def _kinds(rows: pd.DataFrame) -> Iterator[ScoredSet]:

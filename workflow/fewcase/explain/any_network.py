@@ -10,10 +10,10 @@ import pandas as pd
 import torch
 from torch import nn
 
-from fewcase.explain.dida import differences_of, scores_of
+from fewcase.explain.dida import scores_of
 from fewcase.explain.grids import Grid, square_grids
 from fewcase.explain.map_files import MapSet
-from fewcase.explain.occlusion import Network, PlainOccluder
+from fewcase.explain.occlusion import Network, PlainOccluder, differences_of
 from fewcase.study.errors import InputError
 
 Picture = npt.NDArray[np.uint8]

@@ -7,27 +7,27 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.special import log_softmax, logsumexp, softmax
 
-from fewcase.explain.fills import fill_image
 from fewcase.explain.grids import WHOLE, Grid, cells_of
-from fewcase.explain.occlusion import Occluder
-from fewcase.runtime.normalisation import DeviceImages
 from fewcase.study.errors import InputError
+from fewcase.study.explanations import SCORES
 from fewcase.study.fields import nearest
 
-SCORES = ("probability", "logit", "log_odds")
+if TYPE_CHECKING:
+    import torch
+
 LEAST_SCALE = 1e-5
 """No scale is finer: what float32 networks leave of rounding errors stays black."""
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Picture = npt.NDArray[np.uint8]
-Numbers = npt.NDArray[np.floating] | torch.Tensor
+Numbers: TypeAlias = "npt.NDArray[np.floating] | torch.Tensor"
 
 
 def scores_of(logits: Numbers, score: str = "probability") -> Float64:
@@ -51,7 +51,7 @@ def scores_of(logits: Numbers, score: str = "probability") -> Float64:
     InputError
         Where there is no such score, an output is no finite number, or one class has no other.
     """
-    if isinstance(logits, torch.Tensor):
+    if not isinstance(logits, np.ndarray):
         logits = logits.detach().cpu().numpy()
     z: Float64 = np.asarray(logits, np.float64)
     if score not in SCORES:
@@ -96,47 +96,6 @@ def differences(base: Numbers, masked: Numbers, score: str = "probability") -> F
     float32 (cells, K), subtracted in double precision.
     """
     return (scores_of(base, score) - scores_of(masked, score)).astype(np.float32)
-
-
-def differences_of(
-    occluder: Occluder,
-    picture: Picture,
-    grids: Sequence[Grid],
-    *,
-    fill: str = "black",
-    score: str = "probability",
-    mean: Sequence[float],
-    std: Sequence[float],
-    device: str | torch.device = "cpu",
-) -> tuple[Float32, Float32]:
-    """Return the logits of a picture, and what every cell of every grid changes.
-
-    Parameters
-    ----------
-    occluder
-        Asks the network.
-    picture
-        uint8 (C, H, W), as the network sees it before normalisation.
-    grids
-        For pictures of this size.
-    fill, score
-        See `fewcase.explain.fills.fill_image` and `scores_of`.
-    mean, std
-        Of each channel, as the network was trained with, where black is 0 and white is 1.
-    device
-        Where the network is.
-
-    Returns
-    -------
-    logits
-        float32 (K,).
-    differences
-        float32 (cells of all grids one after the other, K).
-    """
-    pair = torch.from_numpy(np.stack([picture, fill_image(picture, fill)])).to(device)
-    image, filled = DeviceImages(pair, False, mean, std).batch(torch.arange(2, device=pair.device))
-    base, masked = occluder(image, filled, grids)
-    return base.cpu().numpy(), differences(base, torch.cat(masked), score)
 
 
 def brightness_scale(

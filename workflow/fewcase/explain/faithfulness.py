@@ -22,18 +22,13 @@ from fewcase.explain.areas import Areas, FloatArray, laid_elsewhere
 from fewcase.explain.dida import LEAST_SCALE, scores_of
 from fewcase.explain.occlusion import Network
 from fewcase.study.errors import InputError
+from fewcase.study.explanations import CURVES
 
 STEPS = 20
 """Into how many equal steps the areas of an image are divided."""
 DRAWS = 5
 """Orders that say nothing of the network, for each case."""
 
-CURVES = {
-    "deletion": "deletion",
-    "insertion": "insertion",
-    "negative_deletion": "negative deletion",
-}
-"""What is measured, and what readers call it."""
 CURVE_COLUMNS = ("measure", "order", "share", "score", "cases")
 
 

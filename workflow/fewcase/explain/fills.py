@@ -7,9 +7,9 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
 from fewcase.study.errors import InputError
+from fewcase.study.explanations import FILLS
 from fewcase.study.fields import nearest
 
-FILLS = ("black", "white", "mean", "blur")
 BLUR_SIGMA = 1 / 21
 """Standard deviation of the blur as a share of the shorter side: a cell of the finest grid."""
 

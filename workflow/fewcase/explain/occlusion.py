@@ -9,7 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from fewcase.explain.dida import Float32, Picture, differences
+from fewcase.explain.fills import fill_image
 from fewcase.explain.grids import Grid
+from fewcase.runtime.normalisation import DeviceImages
 from fewcase.study.errors import InputError
 
 Network = Callable[[torch.Tensor], torch.Tensor]
@@ -156,3 +159,44 @@ def check_images(image: torch.Tensor, fill: torch.Tensor, grids: Sequence[Grid])
                 f"explain: the grid {grid.name!r} is made for images of shape {size}, the image is "
                 f"{tuple(image.shape)}. Make the grids for this image."
             )
+
+
+def differences_of(
+    occluder: Occluder,
+    picture: Picture,
+    grids: Sequence[Grid],
+    *,
+    fill: str = "black",
+    score: str = "probability",
+    mean: Sequence[float],
+    std: Sequence[float],
+    device: str | torch.device = "cpu",
+) -> tuple[Float32, Float32]:
+    """Return the logits of a picture, and what every cell of every grid changes.
+
+    Parameters
+    ----------
+    occluder
+        Asks the network.
+    picture
+        uint8 (C, H, W), as the network sees it before normalisation.
+    grids
+        For pictures of this size.
+    fill, score
+        See `fewcase.explain.fills.fill_image` and `scores_of`.
+    mean, std
+        Of each channel, as the network was trained with, where black is 0 and white is 1.
+    device
+        Where the network is.
+
+    Returns
+    -------
+    logits
+        float32 (K,).
+    differences
+        float32 (cells of all grids one after the other, K).
+    """
+    pair = torch.from_numpy(np.stack([picture, fill_image(picture, fill)])).to(device)
+    image, filled = DeviceImages(pair, False, mean, std).batch(torch.arange(2, device=pair.device))
+    base, masked = occluder(image, filled, grids)
+    return base.cpu().numpy(), differences(base, torch.cat(masked), score)

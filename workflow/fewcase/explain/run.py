@@ -13,13 +13,13 @@ import pandas as pd
 import torch
 
 from fewcase.data.image_store import ImageStore
-from fewcase.explain.dida import differences_of
+from fewcase.explain.engine.making import make_occluder
 from fewcase.explain.faithfulness import Faithfulness
 from fewcase.explain.fills import fill_image
 from fewcase.explain.grids import Grid, slit_grids, square_grids
 from fewcase.explain.map_files import MapSet
 from fewcase.explain.measures import measure_maps
-from fewcase.explain.occlusion import Occluder, PlainOccluder
+from fewcase.explain.occlusion import Occluder, differences_of
 from fewcase.explain.randomisation import randomise
 from fewcase.images.load import load_images
 from fewcase.models.trained import TrainedRun
@@ -83,7 +83,9 @@ class Explainer:
         self, pictures: npt.NDArray[np.uint8], fill: str, networks: Sequence[torch.nn.Module]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Return the logits of the pictures (n, K) and the maps of their cells (n, cells, K)."""
-        occluder = MeanOccluder([PlainOccluder(network) for network in networks])
+        shape = (int(pictures.shape[1]), int(pictures.shape[2]), int(pictures.shape[3]))
+        made = [make_occluder(network, shape, self.device, logger) for network in networks]
+        occluder = MeanOccluder(made)
         found = [
             differences_of(
                 *(occluder, picture, self.grids),

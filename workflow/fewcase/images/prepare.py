@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from PIL import Image
 from fewcase.data.files import atomic_path, write_digest
 from fewcase.data.image_files import Pixels
 from fewcase.data.parallel import map_in_order
+from fewcase.images.area import area_of
 from fewcase.images.regions import Regions, open_regions
 from fewcase.signal.rows import row_blocks, row_file
 from fewcase.study.errors import InputError
@@ -39,7 +40,8 @@ def prepare_images(
 ) -> None:
     """Store the images of all examples as uint8 (n, C, size, size), row i being example row i.
 
-    Writes `out` and beside it, suffix ``.hash``, its shape and digest. C is 1 if all images are
+    Of records that name an image area, that alone is taken (see `fewcase.images.area`). Writes
+    `out` and beside it, suffix ``.hash``, its shape and digest. C is 1 if all images are
     grey, or `options.grey` makes them so, and 3 otherwise. Each file is opened once for all of
     its examples; a few of them are in memory at once.
 
@@ -91,28 +93,56 @@ def prepare_images(
 def prepare_one(image: Regions, example: Any, options: PrepareOptions, grey: bool) -> Pixels:
     """Return one example as uint8 (1 or 3, size, size).
 
-    The region is read, cropped about its centre, brought to its proportions, made square, and
-    resized.
+    The region is read and fitted, see `fit_picture`.
     """
     extent = getattr(example, "extent", None)
     if extent is None:
         pixels = image.read(0, 0, image.width, image.height)
     else:
         pixels = image.read(example.x, example.y, extent, extent, extent / options.size)
+    mode = "L" if grey else "RGB"
     picture = as_picture(pixels)
+    prepared = np.asarray(fit_picture(picture, options, mode, fill=options.fill, resize=_lanczos))
+    return prepared[None] if grey else np.moveaxis(prepared, -1, 0)
+
+
+def _lanczos(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def fit_picture(
+    picture: Image.Image,
+    options: PrepareOptions,
+    mode: str,
+    *,
+    fill: int,
+    resize: Callable[[Image.Image, tuple[int, int]], Image.Image],
+) -> Image.Image:
+    """Crop a picture about its centre, bring it to its proportions, make it square, and resize it.
+
+    Parameters
+    ----------
+    picture, options
+        What, and how.
+    mode
+        Kind of pixels, as Pillow calls it, that the picture gets before it is resized.
+    fill
+        Level of what is padded.
+    resize
+        Brings a picture to a width and height.
+    """
     if options.crop is not None:
-        picture = _about_centre(picture, (options.crop, options.crop), options.fill)
+        picture = _about_centre(picture, (options.crop, options.crop), fill)
     if options.width_factor != 1:
         width = max(round(picture.width * options.width_factor), 1)
-        picture = picture.resize((width, picture.height), Image.Resampling.LANCZOS)
+        picture = resize(picture, (width, picture.height))
     if options.fit == "pad" and picture.width != picture.height:
         side = max(picture.size)
-        picture = _about_centre(picture, (side, side), options.fill)
-    picture = picture.convert("L" if grey else "RGB")
+        picture = _about_centre(picture, (side, side), fill)
+    picture = picture.convert(mode)
     if picture.size != (options.size, options.size):
-        picture = picture.resize((options.size, options.size), Image.Resampling.LANCZOS)
-    prepared = np.asarray(picture)
-    return prepared[None] if grey else np.moveaxis(prepared, -1, 0)
+        picture = resize(picture, (options.size, options.size))
+    return picture
 
 
 def as_picture(pixels: Pixels) -> Image.Image:
@@ -164,7 +194,10 @@ class _SharedFile:
         with self._lock:
             if self._image is None:
                 size = (int(self._record.width), int(self._record.height))
-                self._image = open_regions(self._path, self._record.file_type, size, self._bits)
+                frame = int(self._record.get("frame", 0))
+                file_type = self._record.file_type
+                image = open_regions(self._path, file_type, size, self._bits, frame)
+                self._image = area_of(self._record, image)
             return self._image
 
     def leave(self) -> None:

@@ -13,7 +13,7 @@ from fewcase.data.image_files import WHITE, ImageFileError, Pixels, read_image
 from fewcase.data.slides import Slide
 from fewcase.study.errors import InputError
 
-ORDINARY_TYPES = ("png", "jpeg", "tiff", "bmp")
+ORDINARY_TYPES = ("png", "jpeg", "tiff", "bmp", "dicom")
 """File types that are decoded as a whole."""
 
 
@@ -42,8 +42,8 @@ class DecodedImage:
 
     downsamples: tuple[float, ...] = (1.0,)
 
-    def __init__(self, path: Path, bits: int = 16) -> None:
-        self.pixels = read_image(path, bits)
+    def __init__(self, path: Path, bits: int = 16, frame: int = 0) -> None:
+        self.pixels = read_image(path, bits, frame)
         self.height, self.width, self.channels = self.pixels.shape
 
     def read(self, x: int, y: int, width: int, height: int, downsample: float = 1.0) -> Pixels:
@@ -65,7 +65,9 @@ class DecodedImage:
         del self.pixels
 
 
-def open_regions(path: Path, file_type: str, size: tuple[int, int], bits: int = 16) -> Regions:
+def open_regions(
+    path: Path, file_type: str, size: tuple[int, int], bits: int = 16, frame: int = 0
+) -> Regions:
     """Open an image that was accepted at ingest.
 
     Parameters
@@ -76,6 +78,8 @@ def open_regions(path: Path, file_type: str, size: tuple[int, int], bits: int = 
         Width and height that the record has.
     bits
         Significant bits of grey images of 16 bits, see `fewcase.data.image_files.read_image`.
+    frame
+        Which frame of a DICOM file.
 
     Raises
     ------
@@ -84,7 +88,7 @@ def open_regions(path: Path, file_type: str, size: tuple[int, int], bits: int = 
     """
     try:
         ordinary = file_type in ORDINARY_TYPES
-        image: Regions = DecodedImage(path, bits) if ordinary else Slide(path)
+        image: Regions = DecodedImage(path, bits, frame) if ordinary else Slide(path)
     except ImageFileError as error:
         raise InputError(
             f"{error.detail} It could be read at ingest: bring it back, or run ingest again."

@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +28,34 @@ logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class OpenedImage:
+    """What the files of a record hold.
+
+    Attributes
+    ----------
+    info
+        Of the image.
+    columns
+        Further columns of ``records.parquet`` that stages of images take.
+    others
+        Digests of further files, such as masks.
+    """
+
+    info: ImageInfo
+    columns: Mapping[str, int | str] = dataclasses.field(default_factory=dict)
+    others: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Row:
     """An accepted image."""
 
     listed: ListedImage
-    info: ImageInfo
+    opened: OpenedImage
+
+    @property
+    def info(self) -> ImageInfo:
+        return self.opened.info
 
 
 def write_images(
@@ -41,6 +64,7 @@ def write_images(
     folder: Path,
     *,
     slides: bool = False,
+    opener: Callable[[ListedImage], OpenedImage] | None = None,
     threads: int = 1,
 ) -> Counts:
     """Open every listed image, and write the tables of a cohort.
@@ -61,6 +85,10 @@ def write_images(
         Where to; made if need be.
     slides
         Whether whole-slide files are let in.
+    opener
+        Opens a listed image and what belongs to it, and gives the same columns for each; raises
+        `fewcase.data.image_files.ImageFileError` where it is refused. By default, the file alone
+        is opened.
     threads
         Files that are read at once; what is written does not depend on it.
 
@@ -71,7 +99,12 @@ def write_images(
     """
 
     def open_one(item: ListedImage | Refusal) -> _Row | Refusal:
-        return item if isinstance(item, Refusal) else _open(item, data, slides)
+        return item if isinstance(item, Refusal) else _open(item, opener or plain)
+
+    def plain(item: ListedImage) -> OpenedImage:
+        path = data / item.path
+        read = inspect_slide if slides and is_slide(path) else inspect_image
+        return OpenedImage(read(path))
 
     rows: list[_Row] = []
     refused: list[Refusal] = []
@@ -101,13 +134,11 @@ def write_images(
     return Counts(accepted=len(rows), refused=len(refused))
 
 
-def _open(listed: ListedImage, data: Path, slides: bool) -> _Row | Refusal:
-    path = data / listed.path
+def _open(listed: ListedImage, opener: Callable[[ListedImage], OpenedImage]) -> _Row | Refusal:
     try:
-        info = inspect_slide(path) if slides and is_slide(path) else inspect_image(path)
+        return _Row(listed, opener(listed))
     except ImageFileError as error:
         return _refuse(listed, error.reason, error.detail)
-    return _Row(listed, info)
 
 
 def _refuse(listed: ListedImage, reason: str, detail: str) -> Refusal:
@@ -116,7 +147,8 @@ def _refuse(listed: ListedImage, reason: str, detail: str) -> Refusal:
 
 def _write(rows: Sequence[_Row], refused: Sequence[Refusal], folder: Path) -> None:
     table = _records_table(rows)
-    files = [row.info.digest for row in rows]
+    files = [[row.info.digest, *row.opened.others] for row in rows]
+    for_images = [*IMAGE_COLUMNS, *rows[0].opened.columns]
     with contextlib.ExitStack() as stack:
         # Left in reverse order: the digest, which later stages wait for, appears last.
         digest_file, image_digest_file, table_file, rejected_file = (
@@ -125,7 +157,7 @@ def _write(rows: Sequence[_Row], refused: Sequence[Refusal], folder: Path) -> No
         )
         write_table(table_file, table)
         write_table(rejected_file, refusals_table(refused))
-        for file, part in ((image_digest_file, table[list(IMAGE_COLUMNS)]), (digest_file, table)):
+        for file, part in ((image_digest_file, table[for_images]), (digest_file, table)):
             write_digest(file, {"content": _content_of(part, files), "records": len(table)})
 
 
@@ -149,6 +181,7 @@ def _records_table(rows: Sequence[_Row]) -> pd.DataFrame:
             },
             "part": _texts([item.part for item in listed]),
             "class": _texts([item.class_name for item in listed]),
+            **_further_columns([row.opened.columns for row in rows]),
             **_outcome_columns(listed),
         }
     )
@@ -156,6 +189,14 @@ def _records_table(rows: Sequence[_Row]) -> pd.DataFrame:
 
 def _texts(values: Sequence[str | None]) -> pd.Series:
     return pd.Series(values, dtype="str")
+
+
+def _further_columns(rows: Sequence[Mapping[str, int | str]]) -> dict[str, pd.Series]:
+    columns = {}
+    for name, first in rows[0].items():
+        kind = "str" if isinstance(first, str) else "int64"
+        columns[name] = pd.Series([row[name] for row in rows], dtype=kind)
+    return columns
 
 
 def _outcome_columns(listed: Sequence[ListedImage]) -> dict[str, pd.Series]:
@@ -174,11 +215,11 @@ def _text(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def _content_of(table: pd.DataFrame, files: Sequence[str]) -> str:
+def _content_of(table: pd.DataFrame, files: Sequence[Sequence[str]]) -> str:
     """Digest rows as text, whatever wrote the parquet file, and the content of their files."""
     digest = hashlib.sha256(json.dumps(list(table.columns)).encode())
     for values, file in zip(table.itertuples(index=False, name=None), files, strict=True):
-        digest.update(json.dumps([str(value) for value in values] + [file]).encode())
+        digest.update(json.dumps([str(value) for value in values] + [*file]).encode())
     return digest.hexdigest()
 
 

@@ -6,11 +6,12 @@ import collections
 import dataclasses
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from fewcase.data.dicom_files import DICOM_SUFFIXES, is_dicom
 from fewcase.data.image_files import SUFFIXES, UNSUPPORTED_SUFFIXES
 from fewcase.data.image_records import ListedImage
 from fewcase.data.recordings import Refusal
@@ -19,7 +20,7 @@ from fewcase.ingest.image_facts import Facts, Refused
 from fewcase.ingest.image_options import check_options, compiled
 from fewcase.ingest.metadata_table import as_text, read_columns
 from fewcase.study.errors import InputError
-from fewcase.study.image_sources import ID_SCOPES, ImageFolder, Tiles
+from fewcase.study.image_sources import ID_SCOPES, ImageFolder, MaskedImages, Tiles
 from fewcase.study.spelling import plain_name
 
 _NO_CELLS: Mapping[str, object] = {}
@@ -51,7 +52,13 @@ class _Found:
         return plain_name(self.raw)
 
 
-def list_images(options: ImageFolder, data: Path) -> Iterator[ListedImage | Refusal]:
+def list_images(
+    options: ImageFolder,
+    data: Path,
+    *,
+    is_mask: Callable[[str], bool] | None = None,
+    closed: Iterable[Path] = (),
+) -> Iterator[ListedImage | Refusal]:
     """List the images of a cohort without opening them, in a fixed order.
 
     Files come folder by folder, sorted by path, or in the order of the table. Linked files and
@@ -65,6 +72,10 @@ def list_images(options: ImageFolder, data: Path) -> Iterator[ListedImage | Refu
         folder of annotations is no folder of images.
     data
         The study's data folder, which the paths in `options` are relative to.
+    is_mask
+        Tells of a path below the folder whether it is of a mask, which is no record.
+    closed
+        Folders of masks, which hold no records.
 
     Raises
     ------
@@ -76,7 +87,8 @@ def list_images(options: ImageFolder, data: Path) -> Iterator[ListedImage | Refu
     if options.table is not None:
         found = _in_table(options, data / options.table, places[0])
     else:
-        found = _in_folders(options, places, _annotations(options, data))
+        passed = _annotations(options, data) | {os.path.realpath(folder) for folder in closed}
+        found = _in_folders(options, places, passed, is_mask)
     twins = _twins(found) if options.twins == "by_name" else frozenset[str]()
     reader = _Reader(options, twins)
     for file in found:
@@ -122,19 +134,27 @@ def _in_table(options: ImageFolder, path: Path, place: _Place) -> list[_Found]:
     ]
 
 
-def _in_folders(options: ImageFolder, places: Iterable[_Place], closed: set[str]) -> list[_Found]:
+def _in_folders(
+    options: ImageFolder,
+    places: Iterable[_Place],
+    closed: set[str],
+    is_mask: Callable[[str], bool] | None,
+) -> list[_Found]:
     leave_out = compiled(options, "leave_out")
     slides = isinstance(options, Tiles)
+    reads_dicom = isinstance(options, MaskedImages)
     wanted = {*SUFFIXES, *UNSUPPORTED_SUFFIXES, *SLIDE_SUFFIXES}
     found: list[_Found] = []
     for place in places:
         others: collections.Counter[str] = collections.Counter()
         left_out = 0
         before = len(found)
-        for raw in sorted(_walk(place.path, closed), key=plain_name):
+        for raw in sorted(walk(place.path, closed), key=plain_name):
             suffix = PurePosixPath(raw).suffix.lower()
-            if suffix not in wanted:
+            if suffix not in wanted and not (reads_dicom and is_dicom(place.path / raw)):
                 others[suffix or "no suffix"] += 1
+            elif is_mask is not None and is_mask(plain_name(raw)):
+                others["masks"] += 1
             elif leave_out is not None and leave_out.search(plain_name(raw)):
                 left_out += 1
             else:
@@ -155,8 +175,11 @@ def _in_folders(options: ImageFolder, places: Iterable[_Place], closed: set[str]
     return found
 
 
-def _walk(folder: Path, closed: set[str]) -> Iterator[str]:
-    """Yield the POSIX paths of all visible files below a folder, but not below closed ones."""
+def walk(folder: Path, closed: Iterable[str] = ()) -> Iterator[str]:
+    """Yield the POSIX paths of all visible files below a folder, but not below closed ones.
+
+    Paths are relative to the folder. Closed folders are given as `os.path.realpath` has them.
+    """
     entered = set(closed)
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_unreadable):
         real = os.path.realpath(parent)
@@ -197,6 +220,15 @@ def _twins(found: Iterable[_Found]) -> frozenset[str]:
     return twins
 
 
+def without_suffix(path: str) -> str:
+    """Return a path without the suffix of its file type.
+
+    Names of DICOM files may be numbers with dots and no suffix: nothing is taken from them.
+    """
+    stem, _, suffix = path.rpartition(".")
+    return path if not stem or suffix.isdigit() or "/" in suffix else stem
+
+
 class _Reader:
     """Makes a record of each file that was found."""
 
@@ -208,7 +240,7 @@ class _Reader:
 
     def read(self, file: _Found) -> ListedImage | Refusal:
         facts = Facts(self._options, file.raw, file.cells, self._pattern)
-        record = facts.below.rsplit(".", 1)[0] if facts.below else file.origin
+        record = without_suffix(facts.below) if facts.below else file.origin
         record = f"{file.place.name}/{record}" if file.place.name else record
         try:
             return self._listed(file, facts, record)
@@ -248,6 +280,9 @@ class _Reader:
             origin=file.origin,
         )
 
+    def _reads(self, suffix: str) -> bool:
+        return suffix in DICOM_SUFFIXES and isinstance(self._options, MaskedImages)
+
     def _check_file(self, file: _Found, facts: Facts) -> None:
         if not file.raw:
             raise Refused("missing file", "the cell for path is empty, expected a file name.")
@@ -256,7 +291,7 @@ class _Reader:
         suffix = PurePosixPath(file.raw).suffix.lower()
         if suffix in SLIDE_SUFFIXES and not isinstance(self._options, Tiles):
             raise Refused("unsupported type", "slides are read by the source tiles.")
-        if suffix in UNSUPPORTED_SUFFIXES:
+        if suffix in UNSUPPORTED_SUFFIXES and not self._reads(suffix):
             raise Refused(
                 "unsupported type", f"{suffix} files are not read. Save it as PNG or TIFF."
             )

@@ -7,7 +7,6 @@ import itertools
 from typing import Any
 
 import torch
-from timm.models import FeatureGetterNet
 from torch import nn
 
 from fewcase.models.unet_classifier import (
@@ -16,7 +15,6 @@ from fewcase.models.unet_classifier import (
     MaskDecoder,
     Masks,
     check_size,
-    initialise,
     level_dropouts,
     level_widths,
 )
@@ -32,7 +30,7 @@ class EncoderUNet(nn.Module):
     `FibrosisUNet`, joined to the encoder's features where the encoder has some of the level's size;
     on the full size most have none. Level l has ``width · 2^l`` filters, of which maxout passes
     half. With resnet34 at 512 pixels, one channel and 3 classes: encoder 64 channels at 256 and
-    128, 128 at 64, 256 at 32, 512 at 16 pixels; 25,955,462 parameters.
+    128, 128 at 64, 256 at 32, 512 at 16 pixels; 28,282,022 parameters.
 
     Parameters
     ----------
@@ -58,7 +56,7 @@ class EncoderUNet(nn.Module):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Any,
         channels: int,
         classes: int,
         image_size: int,
@@ -74,10 +72,13 @@ class EncoderUNet(nn.Module):
             raise ValueError(f"its features reach 1/{2**depth} of the size, not 1/8")
         self.stride = 2**depth
         check_size(image_size, self.stride)
-        self.encoder = FeatureGetterNet(network, [index for index, _ in features.values()])
         counts = [count for _, count in features.values()]
-        check_features(self.encoder, list(features), counts, channels, image_size)
-        #: Where the features of each level are among those of the encoder.
+        self.encoder: Any = network
+        # What comes after the features that are taken goes; so do its weights.
+        indices = [index for index, _ in features.values()]
+        self.taken = network.prune_intermediate_layers(indices, prune_norm=True)
+        check_features(network, self.taken, list(features), counts, channels, image_size)
+        #: Where the features of each level are among those that are taken.
         self.places = [
             list(features).index(level) if level in features else None for level in range(depth)
         ]
@@ -87,27 +88,33 @@ class EncoderUNet(nn.Module):
         side = image_size // self.stride
         self.head = ClassHead(counts[-1], classes, "average", side, deep_dropout)
         self.decoder = MaskDecoder(counts[-1], skips, filters, rates[:-1], norm)
-        initialise(self.head)
-        initialise(self.decoder)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the logits (B, classes) of images (B, C, H, W): the contracting path alone."""
-        logits: torch.Tensor = self.head(self.encoder(images)[-1])
+        logits: torch.Tensor = self.head(read_features(self.encoder, images, self.taken)[-1])
         return logits
 
     def segment(self, images: torch.Tensor) -> tuple[torch.Tensor, Masks]:
         """Return the logits (B, classes), and those of the masks, full size first."""
-        features = self.encoder(images)
+        features = read_features(self.encoder, images, self.taken)
         skips = [None if place is None else features[place] for place in self.places]
         return self.head(features[-1]), self.decoder(features[-1], skips)
 
 
-def feature_levels(network: nn.Module) -> dict[int, tuple[int, int]]:
+def read_features(network: Any, images: torch.Tensor, indices: list[int]) -> list[torch.Tensor]:
+    """Return the features (B, C, h, w) of a network of timm that `indices` name, large first."""
+    features: list[torch.Tensor] = network.forward_intermediates(
+        images, indices=indices, intermediates_only=True
+    )
+    return features
+
+
+def feature_levels(network: Any) -> dict[int, tuple[int, int]]:
     """Return for each level l, of 1 / 2^l of the image, the last features that a network has of it.
 
     Levels rise; to each belong the index of its features and their number of channels.
     """
-    known: Any = getattr(network, "feature_info", None)
+    known = getattr(network, "feature_info", None)
     if not known or not hasattr(network, "forward_intermediates"):
         raise ValueError("it gives no features of several sizes")
     levels: dict[int, tuple[int, int]] = {}
@@ -116,19 +123,28 @@ def feature_levels(network: nn.Module) -> dict[int, tuple[int, int]]:
         if feature["reduction"] != 2**level:
             raise ValueError(f"its features are 1/{feature['reduction']} of the size")
         levels[level] = index, feature["num_chs"]
-    if any(second != first + 1 for first, second in itertools.pairwise(levels)):
-        raise ValueError(f"its features are 1/2^l of the size for l = {', '.join(map(str, levels))}")
+    halved = all(second == first + 1 for first, second in itertools.pairwise(levels))
+    if not halved or min(levels) >= MASK_LEVELS:
+        raise ValueError(
+            f"its features are 1/2^l of the size for l = {', '.join(map(str, levels))}"
+        )
     return levels
 
 
 def check_features(
-    encoder: nn.Module, levels: list[int], counts: list[int], channels: int, image_size: int
+    network: Any,
+    indices: list[int],
+    levels: list[int],
+    counts: list[int],
+    channels: int,
+    image_size: int,
 ) -> None:
     """Raise a `ValueError` where features are not of the sizes that their network gives."""
-    # Without numbers, and so without cost.
-    empty = copy.deepcopy(encoder).to("meta").eval()
-    found = empty(torch.zeros(1, channels, image_size, image_size, device="meta"))
-    for features, level, count in zip(found, levels, counts, strict=True):
+    # Without numbers, and so at no cost.
+    empty = copy.deepcopy(network).to("meta").eval()
+    images = torch.zeros(1, channels, image_size, image_size, device="meta")
+    features = read_features(empty, images, indices)
+    for found, level, count in zip(features, levels, counts, strict=True):
         side = image_size // 2**level
-        if features.shape != (1, count, side, side):
-            raise ValueError(f"its features are {tuple(features.shape[1:])}, not half as wide each")
+        if found.shape != (1, count, side, side):
+            raise ValueError(f"its features are {tuple(found.shape[1:])} where {side} pixels fit")

@@ -1,21 +1,27 @@
-"""Networks by their timm name, with ImageNet weights, weights from a file, or none."""
+"""Networks by their timm name, and our own, with ImageNet weights, those of a file, or none."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import nn
 
+from fewcase.models.encoder_unet import OPTIONS, EncoderUNet
+from fewcase.models.unet_classifier import FibrosisUNet
 from fewcase.study.errors import InputError
 from fewcase.study.fields import nearest
+from fewcase.study.models import FIBROSIS_UNET, encoder_of
 
 #: The networks of Table 5 of the CTG study and their parameters there, in millions (1,000 classes).
 PAPER_MODELS = {
@@ -62,7 +68,7 @@ def build_model(
     image_size: int,
     weights: str,
 ) -> BuiltModel:
-    """Build a network of timm.
+    """Build a network of timm, or one of our own that gives masks as well.
 
     What is not loaded (the classifier, and everything without weights) is drawn from torch's
     global generator.
@@ -70,9 +76,11 @@ def build_model(
     Parameters
     ----------
     name
-        A model of timm, with or without the tag of its weights.
+        A model of timm, with or without the tag of its weights; ``fibrosis_unet``; or ``unet_``
+        and a model of timm that becomes the encoder of a U-Net.
     options
-        Further keyword arguments of the model, such as ``depth``.
+        Further keyword arguments of the model, such as ``depth``; for ``unet_…`` of
+        `EncoderUNet` or of the encoder.
     classes, channels
         Numbers of outputs and of input channels; the first layer's weights are adapted to the
         channels as timm does it.
@@ -81,7 +89,8 @@ def build_model(
         made for this size and their positions interpolated.
     weights
         ``imagenet`` (from the Hugging Face hub or its cache), ``none``, or the path of a
-        ``.safetensors`` file as timm writes it, classifier included.
+        ``.safetensors`` file as timm writes it, classifier included. For ``unet_…`` those of the
+        encoder; ``fibrosis_unet`` has none of ImageNet, and takes a file of its own.
 
     Raises
     ------
@@ -89,6 +98,50 @@ def build_model(
         For a model that timm doesn't know, options or a size that it doesn't take, and weights
         that cannot be reached or do not fit.
     """
+    if name == FIBROSIS_UNET:
+        return _fibrosis_unet(options, classes, channels, image_size, weights)
+    encoder = encoder_of(name)
+    if encoder is None:
+        return _timm_model(name, options, classes, channels, image_size, weights)
+    ours = {key: value for key, value in options.items() if key in OPTIONS}
+    theirs = {key: value for key, value in options.items() if key not in OPTIONS}
+    built = _timm_model(encoder, theirs, classes, channels, image_size, weights)
+    sizes = {"channels": channels, "classes": classes, "image_size": image_size}
+    network = _create(name, {**ours, **sizes}, functools.partial(EncoderUNet, built.network))
+    return dataclasses.replace(built, network=network)
+
+
+def _fibrosis_unet(
+    options: Mapping[str, Any], classes: int, channels: int, image_size: int, weights: str
+) -> BuiltModel:
+    """Build the liver study's network, for grey levels from -1 to 1."""
+    sizes = {"channels": channels, "classes": classes, "image_size": image_size}
+    half = (0.5,) * channels
+    if weights == "imagenet":
+        raise InputError(
+            f"weights: there are no ImageNet weights of {FIBROSIS_UNET}. Give weights: none, or a "
+            "U-Net with an encoder that has some, such as unet_resnet34."
+        )
+    network = _create(FIBROSIS_UNET, {**options, **sizes}, FibrosisUNet)
+    if weights == "none":
+        return BuiltModel(network, "none (random)", half, half)
+    file, said = _local_weights(weights)
+    fresh = {key: value for key, value in network.state_dict().items() if key.startswith("head.")}
+    try:
+        network.load_state_dict({**load_file(file), **fresh})
+    except (SafetensorError, RuntimeError) as error:
+        raise _misfit(file, FIBROSIS_UNET, error) from error
+    return BuiltModel(network, said, half, half)
+
+
+def _timm_model(
+    name: str,
+    options: Mapping[str, Any],
+    classes: int,
+    channels: int,
+    image_size: int,
+    weights: str,
+) -> BuiltModel:
     config = _config_of(name)
     arguments = dict(options, in_chans=channels)
     if config.fixed_input_size:
@@ -96,12 +149,12 @@ def build_model(
         arguments["img_size"] = image_size
     mean, std = _normalisation(config, channels)
     if weights == "none":
-        made = _create(name, {**arguments, "num_classes": classes})
+        made = _create(name, {**arguments, "num_classes": classes}, _timm(name))
         return BuiltModel(made, "none (random)", mean, std)
     if weights == "imagenet":
         file, said = _hub_weights(name, config)
     else:
-        file, said = _local_weights(name, weights)
+        file, said = _local_weights(weights)
     network: Any = _create_from_file(name, arguments, config, file)
     network.reset_classifier(classes)
     return BuiltModel(network, said, mean, std)
@@ -156,9 +209,13 @@ def _normalisation(config: Any, channels: int) -> tuple[tuple[float, ...], tuple
     return (mean,) * channels, (std,) * channels
 
 
-def _create(name: str, arguments: Mapping[str, Any], **loading: Any) -> nn.Module:
+def _timm(name: str, **loading: Any) -> Callable[..., nn.Module]:
+    return functools.partial(timm.create_model, name, **loading)
+
+
+def _create(name: str, arguments: Mapping[str, Any], make: Callable[..., nn.Module]) -> nn.Module:
     try:
-        return timm.create_model(name, **loading, **arguments)
+        return make(**arguments)
     except (TypeError, ValueError, AssertionError, KeyError) as error:
         shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
         raise InputError(
@@ -171,8 +228,6 @@ def _create_from_file(
     name: str, arguments: Mapping[str, Any], config: Any, file: Path
 ) -> nn.Module:
     """Build the network with the classifier that the file has, so that every weight is checked."""
-    from safetensors import SafetensorError, safe_open
-
     classifiers = (
         (config.classifier,) if isinstance(config.classifier, str) else tuple(config.classifier)
     )
@@ -191,21 +246,21 @@ def _create_from_file(
         ) from None
     overlay = {"file": str(file), "custom_load": False, "num_classes": classes, "label_offset": 0}
     try:
-        return _create(
-            name,
-            {**arguments, "num_classes": classes},
-            pretrained=True,
-            pretrained_cfg_overlay=overlay,
-        )
+        make = _timm(name, pretrained=True, pretrained_cfg_overlay=overlay)
+        return _create(name, {**arguments, "num_classes": classes}, make)
     except RuntimeError as error:
-        first = "; ".join(line.strip() for line in str(error).splitlines()[:3])
-        raise InputError(
-            f"{file}: its weights do not fit {name}: {first[:400]}. Give a file of this model, "
-            "leave out options that change its layers, or give weights: none."
-        ) from error
+        raise _misfit(file, name, error) from error
 
 
-def _local_weights(name: str, weights: str) -> tuple[Path, str]:
+def _misfit(file: Path, name: str, error: Exception) -> InputError:
+    first = "; ".join(line.strip() for line in str(error).splitlines()[:3])
+    return InputError(
+        f"{file}: its weights do not fit {name}: {first[:400]}. Give a file of this model, "
+        "leave out options that change its layers, or give weights: none."
+    )
+
+
+def _local_weights(weights: str) -> tuple[Path, str]:
     file = Path(weights)
     if file.suffix != ".safetensors":
         raise InputError(

@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
-from fewcase.explain.faithfulness import CURVES
 from fewcase.reporting.explanation_measures import HALF, mean_curves
 from fewcase.reporting.explanation_runs import MapRun, by_arm
 from fewcase.reporting.explanation_tables import MapSubject, least_alike_fill
@@ -27,6 +26,7 @@ from fewcase.reporting.figures import (
     start_figure,
 )
 from fewcase.reporting.gan_table_parts import records
+from fewcase.study.explanations import CURVES
 
 MOST_ARMS = 6
 """Arms and splits whose curves are drawn, the first ones."""

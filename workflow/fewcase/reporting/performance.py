@@ -19,6 +19,7 @@ from fewcase.study.errors import InputError
 SETS = {"cv": "CV", "test": "Test", "external": "External test", "temporal": "Temporal test"}
 PARTS = {
     "by-parent": "By parent",
+    "by-patient": "By patient",
     "site": "By site",
     "group": "By subgroup",
     "label": "By label definition",
@@ -221,7 +222,8 @@ def _place(name: str) -> dict[str, str]:
     if not part:
         return {"table": "All measures", "set": whole, "group": "", "level": ""}
     kind, _, key = part.partition(":")
-    if kind == "by-parent":
-        return {"table": PARTS[kind], "set": whole, "group": "parent", "level": ""}
+    if kind in ("by-parent", "by-patient"):
+        group = kind.removeprefix("by-")
+        return {"table": PARTS[kind], "set": whole, "group": group, "level": ""}
     group, _, level = key.partition("=") if kind == "group" else (kind, "", key)
     return {"table": PARTS[kind], "set": whole, "group": group, "level": level}

@@ -97,6 +97,10 @@ READING = {
         "How to read: a network sees {examples}; whoever decides about {records} needs the rows of "
         "these, for which the scores of each one's {examples} are averaged."
     ),
+    "By patient": (
+        "How to read: a network sees {examples}; whoever decides about patients needs the rows of "
+        "these, for which the scores of each one's {examples} are averaged."
+    ),
     "Confusion": (
         "How to read: each row is what {examples} are, each column what they are called; in "
         "brackets the share of the row, which is the sensitivity of the class on the diagonal."
@@ -163,7 +167,7 @@ def lay_out_performance(subject: Subject, table: pd.DataFrame) -> list[DisplayTa
         tables.append(_lay_out_parts(subject, numbers, "At least a class", above))
     for title in PARTS.values():
         places = numbers.places(title)
-        if title in ("By label definition", "By parent") and places:
+        if title in ("By label definition", "By parent", "By patient") and places:
             places = _own_label(numbers) + places
         if places:
             tables.append(_lay_out_parts(subject, numbers, title, places))
@@ -267,8 +271,9 @@ HEADINGS = {
     "By class": "Class",
     "At least a class": "Class",
     "By parent": "Scored by",
+    "By patient": "Scored by",
 }
-WANTED = {"By parent": BY_PARENT, "At least a class": AT_LEAST_A_CLASS}
+WANTED = {"By parent": BY_PARENT, "By patient": BY_PARENT, "At least a class": AT_LEAST_A_CLASS}
 """What tables show that do not show `BY_PART`."""
 
 
@@ -320,6 +325,8 @@ def _part_name(subject: Subject, title: str, place: Place) -> str:
         return _class_name(subject, place[4])
     if title == "At least a class":
         return f"at least {_class_name(subject, place[4])}"
+    if title == "By patient":
+        return "patient" if place[2] else NOUNS[subject.unit].example
     if title == "By parent":
         nouns = NOUNS[subject.unit]
         return nouns.record if place[2] else nouns.example
@@ -342,7 +349,7 @@ def _notes_of_parts(title: str) -> list[str]:
             f"{area}. Accuracy: of all examples, those that are rightly given the class and those "
             "that are rightly not; of a rare class it is high even where none of it is found."
         ]
-    if title in ("At least a class", "By parent"):
+    if title in ("At least a class", "By parent", "By patient"):
         return [f"{area}."]
     notes = [f"{area}; sensitivity and specificity at the threshold fixed on validation."]
     if title == "By subgroup":

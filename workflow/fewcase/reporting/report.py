@@ -47,6 +47,7 @@ HEADINGS = {
     "claim": "CLAIM",
 }
 DEFAULT_ARM, MAPS = ("performance", "shortcuts", "learning", "errors"), ("maps", "explanations")
+MASKS = ("folds", "segmentation", "cases")
 PAPER = ("reproduction", "tripod_ai", "claim")
 KEPT_NOTES = (*RED_NOTES, "No value", "†", "‡")
 FOLDED = {"tripod_ai": "Show the filled checklist", "claim": "Show the filled checklist"}
@@ -174,6 +175,7 @@ def _parts_of(
         ("The default arm", shown.sections(DEFAULT_ARM)),
         ("Experiments", shown.sections(names)),
         ("Evidence for and against", _with_views(shown.sections(MAPS), content)),
+        ("Masks", shown.sections(MASKS)),
         ("Synthetic images", shown.sections(shown.beginning(GANS))),
         ("Data", shown.sections(of_data) + data_sections(content, files.rejected, files.steps)),
         ("Splits", (proof if tables else []) + shown.sections(["labels"])),

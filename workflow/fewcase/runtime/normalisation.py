@@ -48,6 +48,8 @@ class DeviceImages:
         #: The value of a white pixel in each channel after normalisation, (C,).
         self.white = ((1 - self.mean) / self.std).flatten()
         self._black = (0 - self.mean) / self.std
+        #: The same of a black pixel.
+        self.black = self._black.flatten()
 
     def __len__(self) -> int:
         return len(self._stored)

@@ -11,6 +11,7 @@ from fewcase.study.fields import nearest
 from fewcase.study.keys import StudyKeys
 from fewcase.study.names import channels_of
 from fewcase.study.recipe import IMAGE_FACTORS, SIGNAL_FACTORS, Recipe
+from fewcase.study.sources import MASKED_SOURCES
 from fewcase.study.targets import OUTCOMES, Target, columns_of
 from fewcase.study.words import NOUNS, SHORTCUTS
 
@@ -138,6 +139,8 @@ def check_arm(study: Study, arm: str, split: str) -> None:
                 f"{where}: {factor} says how images are cut out, but cohort {cohort.name!r} has "
                 f"{NOUNS[cohort.unit].examples}; drop it."
             )
+    if recipe.needs_masks:
+        _check_masks(recipe, where, cohort)
     if recipe.crop is not None and study.images.width_factor != 1:
         raise InputError(
             f"{where}: crop keeps the resolution of images, which images.width_factor, "
@@ -145,6 +148,28 @@ def check_arm(study: Study, arm: str, split: str) -> None:
         )
     if recipe.gan is not None:
         _check_generator(study, recipe, where, cohort)
+
+
+def _check_masks(recipe: Recipe, where: str, cohort: Cohort) -> None:
+    asks = f"patch {recipe.patch}" if recipe.patch is not None else f"model {recipe.model}"
+    if cohort.source not in MASKED_SOURCES:
+        raise InputError(
+            f"{where}: {asks} looks at masks, which the images of cohort {cohort.name!r} (source "
+            f"{cohort.source}) do not have. Take a source of {list(MASKED_SOURCES)}, another model, "
+            "or mask_weight: 0."
+        )
+    if recipe.patch is not None and recipe.learns_masks:
+        raise InputError(
+            f"{where}: {recipe.model} learns masks of whole images, not of patches; give "
+            "mask_weight: 0, or another model."
+        )
+    if recipe.gan is not None:
+        raise InputError(f"{where}: synthetic images have no masks, which {asks} looks at.")
+    if recipe.learns_masks and (recipe.augment != "none" or recipe.orient != "none"):
+        raise InputError(
+            f"{where}: augment and orient leave masks as they are; move both by shift, rotate and "
+            "zoom instead."
+        )
 
 
 def _check_generator(study: Study, recipe: Recipe, where: str, cohort: Cohort) -> None:

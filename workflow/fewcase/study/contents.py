@@ -132,7 +132,14 @@ class Study:
             return []
         named = [arm for name in self.explain.experiments for arm in self.experiments[name].arms]
         pairs = [(arm.arm, arm.split) for arm in [self.default_arm, *named]]
-        return [pair for pair in dict.fromkeys(pairs) if not self.arms[pair[0]].is_classical]
+        # Networks of patches were never asked about whole images.
+        recipes = [(pair, self.arms[pair[0]]) for pair in dict.fromkeys(pairs)]
+        return [pair for pair, of in recipes if not of.is_classical and of.patch is None]
+
+    @property
+    def segmented(self) -> list[tuple[str, str]]:
+        """Every (arm, split) whose networks give masks that they were trained on, once."""
+        return [pair for pair in self.runs if self.arms[pair[0]].learns_masks]
 
     def draw_seed(self, split: str, seed: int) -> int:
         """Return the seed that drew a split for one of the study's seeds."""

@@ -10,6 +10,12 @@ from fewcase.study.fields import setting
 FILLS = ("black", "white", "mean", "blur")
 SCORES = ("probability", "logit", "log_odds")
 MIXES = ("rgb", "signed")
+CURVES = {
+    "deletion": "deletion",
+    "insertion": "insertion",
+    "negative_deletion": "negative deletion",
+}
+"""What is measured of maps by curves, and what readers call it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +74,7 @@ class ExplainOptions:
         help="How grids are mixed: rgb adds colours as in the paper, for and against together "
         "purple; signed lets them cancel.",
     )
-    steps: int = setting(
-        20, minimum=2, maximum=500, help="Steps of deletion and insertion curves."
-    )
+    steps: int = setting(20, minimum=2, maximum=500, help="Steps of deletion and insertion curves.")
     orders: int = setting(
         5, minimum=1, help="Maps laid elsewhere that each map is compared with, in these."
     )

@@ -262,8 +262,137 @@ SIMULATED_SCANS = r"(?P<record>(?P<patient>simulated-(?P<site>\w+)-p\d+)-(od|os)
 """Names of simulated scans tell record, patient, site and eye (od right, os left)."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SimulateUltrasound:
+    """Simulated B-scans of the liver at stages of fibrosis, with masks; none is of a person."""
+
+    classes: dict[str, int] = setting(
+        help="How many images of each stage of fibrosis, F0 to F4, as in {F0: 20, F4: 23}."
+    )
+    images: float = setting(
+        1.56, minimum=1, maximum=3, help="Images of a patient, on average; each has 1 to 3."
+    )
+    sites: tuple[str, ...] = setting(("north", "south"), help="Sites, each with its own scanner.")
+    site_shift: float = setting(
+        1.0,
+        minimum=0,
+        maximum=3,
+        help="How much probes, speckle, contrast and noise of scanners differ.",
+    )
+    patient_shift: float = setting(
+        1.0,
+        minimum=0,
+        maximum=2,
+        help="How much patients differ in what is no sign of fibrosis: brightness, fat, depth.",
+    )
+    severity: float = setting(
+        1.0,
+        minimum=0,
+        maximum=2,
+        help="How marked the signs of fibrosis are; less makes stages harder to tell apart, and 0 "
+        "makes them alike.",
+    )
+    size: int = setting(
+        600,
+        minimum=96,
+        maximum=1200,
+        help="Height of the scanner's screen in pixels; its width is 4/3 of that.",
+    )
+    screen: bool = setting(
+        True,
+        help="Whether scanner's text, scales and the data of a simulated patient are burnt in.",
+    )
+    validation: float = setting(
+        0.0, minimum=0, maximum=0.9, help="Share of patients in the part validation."
+    )
+    test: float = setting(0.0, minimum=0, maximum=0.9, help="Share of patients in the part test.")
+    seed: int = setting(0, minimum=0, help="Seed of what is drawn by chance.")
+
+    def as_masked_images(self) -> MaskedImages:
+        """Return the options by which the simulated files are read."""
+        return MaskedImages(pattern=SIMULATED_NAMES, ids_within=())
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskedImages(ImageFolder):
+    """Images with masks of a region, such as ultrasound: the keys of image_folder, and DICOM."""
+
+    mask_pattern: str | None = setting(
+        r"^(?P<image>.+)_mask(_\d+)?$",
+        help="Regular expression that is searched in paths below the folder, without their suffix: "
+        "files that it fits are masks of the image whose path is the group image. Several masks of "
+        "one image are united.",
+    )
+    mask_folder: str | None = setting(
+        None,
+        help="Instead: folder of masks that are called as their images (or as mask_pattern says), "
+        "relative to the study's data folder.",
+    )
+    outlines: str | None = setting(
+        None,
+        help="Instead: polygons in JSON, relative to the study's data folder: a folder with one "
+        "LabelMe file per image, called as it, or one file as COCO or VIA have it.",
+    )
+    region: tuple[str, ...] = setting(
+        (), help="Labels of outlines that count; empty takes all of them."
+    )
+    mask_values: tuple[int | str, ...] = setting(
+        (),
+        help="What counts in mask files: grey levels or indices of a palette, or colours in "
+        "quotation marks (#ff0000). Empty: what is white, or drawn in one colour on black.",
+    )
+    empty_mask: str = setting(
+        "reject",
+        choices=("reject", "allow"),
+        help="Whether images whose mask is empty are refused; allow where some rightly have no "
+        "region.",
+    )
+    missing_mask: str = setting(
+        "reject",
+        choices=("reject", "allow"),
+        help="Whether images without a mask are refused; allow takes their masks to be empty.",
+    )
+    mask_overlap: str = setting(
+        "allow",
+        choices=("allow", "reject"),
+        help="Whether images are refused of which two masks or outlines overlap; else all are "
+        "united.",
+    )
+    crop_screen: str = setting(
+        "auto",
+        choices=("auto", "none", "box"),
+        help="How the image area is cut out of a scanner's screen: auto looks for the largest "
+        "textured region and blackens text around it, none leaves images whole, box takes the key "
+        "box.",
+    )
+    box: tuple[int, ...] = setting(
+        (),
+        help="With crop_screen box: left, top, right and bottom of the image area in pixels, the "
+        "last two exclusive.",
+    )
+    dicom_frame: int | None = setting(
+        None,
+        minimum=0,
+        help="Which frame of DICOM files of several, from 0; null refuses such files.",
+    )
+    dicom_patient: str = setting(
+        "hash",
+        choices=("hash", "none"),
+        help="Where neither table nor pattern names the patient of a DICOM file: hash names the "
+        "patient by a salted hash of the header's PatientID, none leaves the patient unknown.",
+    )
+    dicom_salt: str | None = setting(
+        None,
+        help="File whose content salts the hash, relative to the study's data folder, so that "
+        "patients keep their names in other cohorts; null takes a salt from all of the cohort's "
+        "files. Keep it secret.",
+    )
+
+
 def read_as(options: Any) -> Any:
     """Return the options by which a cohort's files are read: its own, or those of a simulation."""
     if isinstance(options, SimulateHistology):
         return options.as_tiles()
-    return options.as_image_folder() if isinstance(options, SimulateOct) else options
+    if isinstance(options, SimulateOct):
+        return options.as_image_folder()
+    return options.as_masked_images() if isinstance(options, SimulateUltrasound) else options

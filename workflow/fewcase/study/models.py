@@ -1,4 +1,7 @@
-"""Which models timm knows, read from its sources: importing timm would cost every start seconds."""
+"""Which models there are: our own, and timm's.
+
+Timm's are read from its sources: importing it would cost every start seconds.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,30 @@ import importlib.util
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fewcase.study.errors import InputError
 from fewcase.study.fields import nearest
-from fewcase.study.recipe import Recipe
+
+if TYPE_CHECKING:
+    from fewcase.study.recipe import Recipe
+
+FIBROSIS_UNET = "fibrosis_unet"
+"""The liver study's network: a class and masks."""
+ENCODER_UNET = "unet_"
+"""Before the name of a network of timm: the U-Net of which that is the encoder; class and masks."""
 
 _REGISTERED = re.compile(r"^@register_model\s*\ndef (\w+)\(", re.MULTILINE)
+
+
+def encoder_of(model: str) -> str | None:
+    """Return the model of timm that is the encoder of a U-Net; None for other models."""
+    return model.removeprefix(ENCODER_UNET) if model.startswith(ENCODER_UNET) else None
+
+
+def gives_masks(model: str) -> bool:
+    """Whether a model can be trained on masks as well."""
+    return model == FIBROSIS_UNET or encoder_of(model) is not None
 
 
 @functools.cache
@@ -39,10 +60,14 @@ def check_models(arms: Mapping[str, Recipe]) -> None:
     """
     known = known_models()
     for name, recipe in arms.items():
+        encoder = encoder_of(recipe.model)
         # A tag such as `.augreg_in1k` names pretrained weights of the same model.
-        model = recipe.model.split(".")[0]
-        if known and not recipe.is_classical and model not in known:
+        model = (encoder or recipe.model).split(".")[0]
+        if not known or recipe.is_classical or recipe.model == FIBROSIS_UNET:
+            continue
+        if model not in known:
+            which = "which" if encoder is None else "whose encoder"
             raise InputError(
-                f"study: arm {name!r} has model {recipe.model!r}, which timm does not know."
-                f"{nearest(model, known)}"
+                f"study: arm {name!r} has model {recipe.model!r}, {which} timm does not know."
+                f"{nearest(model, known | {FIBROSIS_UNET})}"
             )

@@ -9,6 +9,7 @@ from typing import Any
 
 from fewcase.study.errors import InputError
 from fewcase.study.fields import nearest, read_section, setting
+from fewcase.study.models import gives_masks
 
 AUGMENTATIONS = ("none", "cutout", "slit_cutout", "cutmix", "slit_cutmix")
 BASELINES = ("block10", "moving10", "figo", "nichd")
@@ -16,6 +17,9 @@ WEIGHTS = ("imagenet", "none")
 ORIENTATIONS = ("none", "flips", "dihedral")
 NORMALISATIONS = ("weights", "half")
 DISTRIBUTIONS = ("natural", "balanced")
+REDUCTIONS = ("mean", "sum")
+CLASS_LOSSES = ("ce", "bce")
+VOTES = ("mean", "majority")
 TRAINING_SETS = ("real", "synthetic", "both")
 SYNTHETIC_FACTORS = (
     *("gan", "training_set", "synthetic_per_class", "synthetic_ratio", "synthetic_selection"),
@@ -60,6 +64,32 @@ class Recipe:
         maximum=0.9,
         help="Brightness, contrast and saturation of training images times a factor that is drawn "
         "from 1 less this to 1 plus this.",
+    )
+    shift: float = setting(
+        0.0,
+        minimum=0,
+        maximum=1,
+        help="Random shift of training images, and of their masks, by up to this share of a side.",
+    )
+    rotate: float = setting(
+        0.0, minimum=0, maximum=180, help="Random rotation of both, in degrees, either way."
+    )
+    zoom: float = setting(
+        0.0, minimum=0, maximum=0.9, help="Random scaling of both, by 1 less this to 1 plus this."
+    )
+    patch: int | None = setting(
+        None,
+        minimum=8,
+        maximum=1024,
+        help="Instead of whole images: side in pixels of patches from inside their masks, resized "
+        "to input_size; an image is given the vote of its patches.",
+    )
+    patch_stride: int = setting(32, minimum=1, help="Pixels from one patch to the next.")
+    patch_inside: float = setting(
+        1.0, minimum=0.01, maximum=1, help="Least share of a patch that is inside the mask."
+    )
+    patch_vote: str = setting(
+        "mean", choices=VOTES, help="Mean of the patches' probabilities, or majority of classes."
     )
     fhr_cutoff: float | None = setting(
         None,
@@ -175,12 +205,20 @@ class Recipe:
         help="Make all batches of an epoch full and leave out what is over; otherwise they get "
         "smaller alike and nothing is left out.",
     )
-    optimizer: str = setting("adamw", choices=("adamw", "adam", "sgd"), help="Optimiser.")
+    optimizer: str = setting(
+        "adamw", choices=("adamw", "adam", "sgd", "adadelta"), help="Optimiser."
+    )
     learning_rate: float = setting(1e-4, minimum=0, help="Peak learning rate.")
     weight_decay: float = setting(
         0.05, minimum=0, help="Weight decay; matrices only, never biases and norms."
     )
     momentum: float = setting(0.9, minimum=0, maximum=1, help="Momentum of SGD.")
+    rho: float = setting(
+        0.95, minimum=0, maximum=1, help="Decay of Adadelta's running averages of squares."
+    )
+    eps: float = setting(
+        1e-7, minimum=0, help="What Adadelta adds to averages of squares before it takes roots."
+    )
     schedule: str = setting(
         "cosine", choices=("cosine", "step", "constant"), help="Learning rate over time."
     )
@@ -203,11 +241,35 @@ class Recipe:
         help="Decay per step of an exponential moving average of the weights; null for none.",
     )
     label_smoothing: float = setting(0.0, minimum=0, maximum=0.9, help="Label smoothing.")
+    class_loss: str = setting(
+        "ce",
+        choices=CLASS_LOSSES,
+        help="Cross-entropy, or binary cross-entropy of each class's probability.",
+    )
+    mask_weight: float = setting(
+        1.0,
+        minimum=0,
+        help="Weight of the masks' loss beside that of the classes, of networks that give masks "
+        "(fibrosis_unet, unet_…); 0 trains on classes alone.",
+    )
+    mask_reduction: str = setting(
+        "mean", choices=REDUCTIONS, help="Loss of a mask: mean over its pixels, or their sum."
+    )
 
     @property
     def is_classical(self) -> bool:
         """Whether the model is fitted to features rather than trained on images."""
         return self.model in CLASSICAL_MODELS
+
+    @property
+    def learns_masks(self) -> bool:
+        """Whether the network is trained on masks as well."""
+        return gives_masks(self.model) and self.mask_weight > 0
+
+    @property
+    def needs_masks(self) -> bool:
+        """Whether masks are looked at in training."""
+        return self.learns_masks or self.patch is not None
 
     @property
     def trained_on(self) -> str:

@@ -6,7 +6,14 @@ import dataclasses
 from typing import Any
 
 from fewcase.study.fields import setting
-from fewcase.study.image_sources import ImageFolder, SimulateHistology, SimulateOct, Tiles
+from fewcase.study.image_sources import (
+    ImageFolder,
+    MaskedImages,
+    SimulateHistology,
+    SimulateOct,
+    SimulateUltrasound,
+    Tiles,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,16 +174,23 @@ SOURCES = {
     "ctu_uhb": CtuUhb,
     "ctg_table": CtgTable,
     "image_folder": ImageFolder,
+    "masked_images": MaskedImages,
     "tiles": Tiles,
     "simulate_histology": SimulateHistology,
     "simulate_oct": SimulateOct,
+    "simulate_ultrasound": SimulateUltrasound,
 }
 
 UNITS_OF_SOURCES = {
     **dict.fromkeys(("simulate_ctg", "ctu_uhb", "ctg_table"), "window"),
     "image_folder": "image",
+    "masked_images": "image",
     "tiles": "tile",
     "simulate_histology": "tile",
     "simulate_oct": "image",
+    "simulate_ultrasound": "image",
 }
 """What a network sees of a record of each source: window (of a signal), image, or tile."""
+
+MASKED_SOURCES = ("masked_images", "simulate_ultrasound")
+"""Sources whose images come with masks."""

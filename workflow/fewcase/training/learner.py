@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -89,6 +90,10 @@ class Learner:
             self.network = self.network.to(memory_format=torch.channels_last)
         #: What training calls: the network or its compiled form, which share their weights.
         self.forward = torch.compile(self.network) if machine.compiled else self.network
+        #: The same for networks that give masks.
+        self.segment: Any = getattr(self.network, "segment", None)
+        if machine.compiled and self.segment is not None:
+            self.segment = torch.compile(self.segment)
         self.average = None if recipe.ema is None else ModelEmaV3(self.network, decay=recipe.ema)
         #: What is evaluated and kept: the average of the weights where there is one.
         self.evaluated: nn.Module = self.network if self.average is None else self.average.module
@@ -101,6 +106,15 @@ class Learner:
     def epochs_done(self) -> int:
         """How many epochs this network has been trained."""
         return len(self.history)
+
+    def answer(
+        self, images: torch.Tensor, with_masks: bool
+    ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+        """Return logits of the classes and, where they are asked for, of the masks."""
+        if with_masks:
+            logits, masks = self.segment(images)
+            return logits, masks
+        return self.forward(images), ()
 
     def step(self, loss: torch.Tensor, rate: float) -> None:
         """Take one optimiser step at learning rate `rate`."""

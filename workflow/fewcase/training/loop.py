@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,9 @@ from fewcase.study.settings import TrainingOptions
 from fewcase.training.appearance import jitter_colours, orient
 from fewcase.training.augment import augment, augmentation_of
 from fewcase.training.batches import count_batches, draw_batches
+from fewcase.training.geometry import move_together
 from fewcase.training.learner import Learner, Machine, choose_machine
+from fewcase.training.mask_loss import WEIGHTS, classification_loss, segmentation_loss
 from fewcase.training.optimisation import learning_rate, mix_targets
 from fewcase.training.outputs import (
     HISTORY_COLUMNS,
@@ -42,6 +45,7 @@ from fewcase.training.outputs import (
     name_weights,
     prediction_table,
 )
+from fewcase.training.patches import Ballot, cut_run
 from fewcase.training.progress import Progress
 from fewcase.training.run_data import RunData
 from fewcase.training.run_images import RunImages
@@ -94,6 +98,9 @@ def train(
         For a model or weights that cannot be had, batches that do not fit the data, and a
         training that diverges.
     """
+    shown, ballot = data, None
+    if recipe.patch is not None:
+        shown, images, ballot = cut_run(recipe, data, images)
     states = []
     for bag in range(len(data.bags)):
         state = resume.load(f"bag-{bag}")
@@ -107,7 +114,7 @@ def train(
                 image_size=images.size,
                 weights=recipe.weights,
             )
-            trained_images = len(data.bags[bag]) * recipe.epochs
+            trained_images = len(shown.bags[bag]) * recipe.epochs
             if recipe.normalisation == "half":
                 built = half_normalised(built)
             machine = choose_machine(options, built.network, trained_images, device)
@@ -116,14 +123,17 @@ def train(
             )
             about = describe(built, machine)
             told = ", ".join(f"{key} {value}" for key, value in about.items())
-            log.info("%s: %d training examples, %s", recipe.model, len(data.bags[bag]), told)
+            log.info("%s: %d training examples, %s", recipe.model, len(shown.bags[bag]), told)
             learner = train_network(
-                recipe, options, data, bag, built, store, seed, machine, resume, log, window_minutes
+                *(recipe, options, shown, bag, built, store, seed, machine, resume, log),
+                window_minutes=window_minutes,
+                masks=images.masks,
+                ballot=ballot,
             )
-            state = finished_state(learner, store, data, machine.precision, about)
+            state = finished_state(learner, store, shown, machine.precision, about, ballot)
             resume.save(f"bag-{bag}", *state)
         states.append(state)
-    return join_bags(states, data, recipe.oversample)
+    return join_bags(states, data, shown.prevalences(recipe.oversample))
 
 
 def train_network(
@@ -138,8 +148,14 @@ def train_network(
     resume: ResumeFolder,
     log: logging.Logger,
     window_minutes: float | None = None,
+    masks: torch.Tensor | None = None,
+    ballot: Ballot | None = None,
 ) -> Learner:
-    """Train the network of one bag; parameters as of `train`."""
+    """Train the network of one bag; parameters as of `train`.
+
+    Where `data` are of patches, `ballot` makes one of those of an image. `masks` are those of the
+    images in `store`.
+    """
     training = data.bags[bag]
     inner = data.scored_positions("inner")
     labels = torch.from_numpy(data.labels).to(machine.device)
@@ -177,6 +193,17 @@ def train_network(
         for step, positions in enumerate(order.split([len(batch) for batch in batches])):
             rate = learning_rate(recipe, epoch * steps + step, steps)
             seen = orient(store.batch(positions), recipe.orient, generator)
+            truth = None
+            if recipe.learns_masks and masks is not None:
+                truth = (masks[positions] > 0).float()
+            seen, truth = move_together(
+                *(seen, truth),
+                shift=recipe.shift,
+                degrees=recipe.rotate,
+                zoom=recipe.zoom,
+                generator=generator,
+                fill=store.black,
+            )
             seen = jitter_colours(seen, recipe.colour_jitter, store.mean, store.std, generator)
             batch = augment(
                 seen,
@@ -188,8 +215,8 @@ def train_network(
             )
             targets = mix_targets(batch.labels_a, batch.labels_b, batch.share, data.classes)
             with machine.precision.autocast():
-                logits = learner.forward(batch.images)
-            loss = F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
+                logits, drawn = learner.answer(batch.images, with_masks=truth is not None)
+            loss = loss_of(recipe, logits, targets, drawn, truth)
             learner.step(loss, rate)
             loss_sum += loss.detach() * len(positions)
             target_sum += targets[:, 1].sum()
@@ -201,13 +228,16 @@ def train_network(
         trained = time.monotonic()
 
         inner_logits = predict(learner.evaluated, store, inner, data.classes, machine.precision)
-        inner_loss, inner_auc = inner_score(inner_logits, data.labels[inner])
+        inner_labels = data.labels[inner]
+        if ballot is not None:
+            inner_logits, inner_labels = ballot.count(inner_logits, "inner"), ballot.labels("inner")
+        inner_loss, inner_auc = inner_score(inner_logits, inner_labels)
         learner.stopping.look(epoch + 1, inner_auc, inner_loss, learner.evaluated)
         row = (
             *(bag, epoch + 1, rate, train_loss, target_sum.item() / trained_on),
             *(inner_loss, inner_auc, round(time.monotonic() - started, 3)),
             round(trained_on / (trained - started), 2),
-            *(right_sum.item() / trained_on, accuracy(inner_logits, data.labels[inner])),
+            *(right_sum.item() / trained_on, accuracy(inner_logits, inner_labels)),
         )
         learner.history.append(dict(zip(HISTORY_COLUMNS, row, strict=True)))
         if time.monotonic() - saved >= 60 * options.checkpoint_minutes:
@@ -241,10 +271,13 @@ def finished_state(
     data: RunData,
     precision: Precision,
     about: dict[str, Any],
+    ballot: Ballot | None = None,
 ) -> State:
     """Predict every scored example, and return all that the run keeps of one bag."""
     network = learner.finish()
     logits = predict(network, store, data.scored_positions(), data.classes, precision)
+    if ballot is not None:
+        logits = ballot.count(logits)
     if not np.isfinite(logits).all():
         raise InputError(
             "The trained network gives scores that are no numbers. Lower recipe.learning_rate, or "
@@ -255,7 +288,7 @@ def finished_state(
     return tensors, {"history": learner.history, "about": about}
 
 
-def join_bags(states: list[State], data: RunData, oversampled: bool) -> Outputs:
+def join_bags(states: list[State], data: RunData, prevalences: dict[str, list[float]]) -> Outputs:
     """Make the outputs of a run from the finished states of its bags."""
     weights = [
         {key: tensor.numpy() for key, tensor in without_prefix("network.", tensors).items()}
@@ -267,8 +300,41 @@ def join_bags(states: list[State], data: RunData, oversampled: bool) -> Outputs:
         weights=name_weights(weights),
         history=pd.DataFrame(history, columns=list(HISTORY_COLUMNS)),
         predictions=prediction_table(data.scored, logits),
-        about={**states[0][1]["about"], **data.prevalences(oversampled)},
+        about={**states[0][1]["about"], **prevalences},
     )
+
+
+def loss_of(
+    recipe: Recipe,
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    drawn: Sequence[torch.Tensor],
+    truth: torch.Tensor | None,
+) -> torch.Tensor:
+    """Return the loss of a batch: of the classes, and of the masks where there are any.
+
+    Parameters
+    ----------
+    recipe
+        Kinds and weights of losses count.
+    logits, targets
+        (B, classes).
+    drawn
+        Logits of the masks, see `fewcase.training.mask_loss.segmentation_loss`.
+    truth
+        (B, 1, H, W), the masks; None where they are not learned.
+    """
+    if truth is not None:
+        known = torch.ones(len(truth), dtype=torch.bool, device=truth.device)
+        return segmentation_loss(
+            *(logits, drawn, targets, truth, known),
+            weights=[recipe.mask_weight * weight for weight in WEIGHTS],
+            reduction=recipe.mask_reduction,
+            class_loss=recipe.class_loss,
+        ).total
+    if recipe.class_loss == "bce":
+        return classification_loss(logits, targets, "bce")
+    return F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
 
 
 def check_finite(loss: float, recipe: Recipe, bag: int, epoch: int) -> float:

@@ -24,6 +24,8 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.SGD(groups, lr=rate, momentum=recipe.momentum, fused=True)
     if recipe.optimizer == "adam":
         return torch.optim.Adam(groups, lr=rate, fused=True)
+    if recipe.optimizer == "adadelta":
+        return torch.optim.Adadelta(groups, lr=rate, rho=recipe.rho, eps=recipe.eps)
     return torch.optim.AdamW(groups, lr=rate, fused=True)
 
 

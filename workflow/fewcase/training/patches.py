@@ -13,13 +13,13 @@ from scipy.special import log_softmax, softmax
 
 from fewcase.images.resize import resize_batch
 from fewcase.study.errors import InputError
+from fewcase.study.recipe import VOTES, Recipe
 from fewcase.training.run_data import RunData
+from fewcase.training.run_images import RunImages
 
 SIDE = 64
 STRIDE = 32
 
-VOTES = ("mean", "majority")
-"""How patches vote for their image, see `vote`."""
 
 Integers = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -94,7 +94,6 @@ def cut_patches(
             "smaller side."
         )
     inside = _shares_inside(masks, side, stride)
-    rows, columns = inside.shape[1:]
     chosen = inside >= min_inside
     without = np.flatnonzero(~chosen.any(axis=(1, 2)))
     middle = _distance_to_centre(inside.shape[1:], (height, width), side, stride)
@@ -129,11 +128,13 @@ def _shares_inside(masks: torch.Tensor, side: int, stride: int) -> FloatArray:
     """Return which share of each patch is inside, (n, rows, columns), by summed areas."""
     inside = masks[:, 0] >= 128
     # From row and column 0, which hold nothing: sums of rectangles are differences of four.
-    sums = torch.nn.functional.pad(inside.long().cumsum(1).cumsum(2), (1, 0, 1, 0))
+    sums = torch.nn.functional.pad(
+        inside.cumsum(1, dtype=torch.int32).cumsum(2, dtype=torch.int32), (1, 0, 1, 0)
+    )
     first, last = sums[:, :-side:stride], sums[:, side::stride]
     left, right = slice(None, -side, stride), slice(side, None, stride)
-    counts = last[..., right] - last[..., left] - first[..., right] + first[..., left]
-    shares: FloatArray = counts.cpu().numpy() / side**2
+    areas = last[..., right] - last[..., left] - first[..., right] + first[..., left]
+    shares: FloatArray = areas.cpu().numpy() / side**2
     return shares
 
 
@@ -275,3 +276,59 @@ def vote(
         least = np.finfo(np.float32).tiny
         found = np.log(np.maximum(votes + means, least) / (counts + 1)[:, None])
     return found.astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ballot:
+    """Makes one answer for each image of those to its patches.
+
+    Attributes
+    ----------
+    data
+        Of the images.
+    owner
+        Ascending places in ``data.rows`` of the image of each patch.
+    how
+        See `vote`.
+    """
+
+    data: RunData
+    owner: Integers
+    how: str
+
+    def count(
+        self, logits: npt.NDArray[np.floating[Any]], role: str | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Return the logits of the scored images of a role, or all, from those of their patches."""
+        images = len(self.data.scored_positions(role))
+        if not images:
+            return np.zeros((0, logits.shape[1]), np.float32)
+        return vote(logits, owners_of_scored(self.data, self.owner, role), images, self.how)
+
+    def labels(self, role: str) -> Integers:
+        """Return the labels of the scored images of a role."""
+        return self.data.labels[self.data.scored_positions(role)]
+
+
+def cut_run(recipe: Recipe, data: RunData, images: RunImages) -> tuple[RunData, RunImages, Ballot]:
+    """Return a run on the patches of its images, and what makes one answer for each image.
+
+    Parameters
+    ----------
+    recipe
+        Its factors of patches and ``input_size`` count.
+    data, images
+        Of whole images with masks.
+    """
+    if images.masks is None:
+        raise InputError("recipe.patch: the images have no masks to cut patches from.")
+    cut = cut_patches(
+        images.stored,
+        images.masks,
+        recipe.patch or SIDE,
+        recipe.patch_stride,
+        recipe.patch_inside,
+        recipe.input_size,
+    )
+    ballot = Ballot(data, cut.owner, recipe.patch_vote)
+    return expand(data, cut.owner), RunImages(cut.pixels, packed=False), ballot

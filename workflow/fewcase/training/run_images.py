@@ -35,10 +35,13 @@ class RunImages:
         uint8 on the device, (n, C, H, W), or (n, C, H, W // 8) where `packed`.
     packed
         Whether a byte holds eight two-valued pixels.
+    masks
+        uint8 (n, 1, H, W), 0 or 255, on the device, where they are looked at.
     """
 
     stored: torch.Tensor
     packed: bool
+    masks: torch.Tensor | None = None
 
     @property
     def channels(self) -> int:
@@ -125,6 +128,7 @@ def load_run_images(
     recipe: Recipe,
     device: str,
     synthetic: ChosenSynthetic | None = None,
+    masks: ImageStore | None = None,
 ) -> RunImages:
     """Bring the images of a run to the device.
 
@@ -141,12 +145,17 @@ def load_run_images(
         As torch names it.
     synthetic
         Synthetic images that come behind the real ones, if any.
+    masks
+        Of the images in the store, where the recipe looks at them. Patches are cut from images and
+        masks as they are stored.
 
     Raises
     ------
     InputError
         Where real and synthetic images have other channels or have not gone through one size.
     """
+    if masks is not None:
+        return _load_masked(images, masks, rows, recipe, device)
     if synthetic is None and recipe.through_size is None and recipe.input_size is None:
         read = images.read_packed if images.packed else images.read
         return RunImages(torch.from_numpy(read(rows)).to(device), images.packed)
@@ -157,6 +166,20 @@ def load_run_images(
         _check_alike(images, synthetic.set.images, recipe)
         parts.append(load_images(synthetic.set.images, synthetic.places, [size], device))
     return RunImages(torch.cat(parts), packed=False)
+
+
+def _load_masked(
+    images: ImageStore,
+    masks: ImageStore,
+    rows: npt.NDArray[np.int64],
+    recipe: Recipe,
+    device: str,
+) -> RunImages:
+    """Bring images and masks to the device at the network's size; as stored for patches."""
+    size = images.shape[2] if recipe.patch is not None else recipe.input_size or images.shape[2]
+    of_images = load_images(images, rows, [size], device)
+    of_masks = load_images(masks, rows, [size], device)
+    return RunImages(of_images, False, (of_masks >= 128).byte() * 255)
 
 
 def _check_alike(images: ImageStore, synthetic: ImageStore, recipe: Recipe) -> None:
