@@ -34,6 +34,7 @@ demo-all: demo
 	$(RUN) snakemake --cores $(CORES) --configfile studies/histology.yaml --config preset=smoke
 	$(RUN) snakemake --cores $(CORES) --configfile studies/oct.yaml --config preset=smoke
 	$(RUN) snakemake --cores $(CORES) --configfile studies/oct_dida.yaml --config preset=smoke
+	$(RUN) snakemake --cores $(CORES) --configfile studies/liver.yaml --config preset=smoke
 	@if [ -d "$(CTU_UHB)" ]; then \
 	  $(RUN) snakemake --cores $(CORES) --configfile studies/ctu_uhb.yaml \
 	    --config preset=smoke data="$(CTU_UHB)"; \

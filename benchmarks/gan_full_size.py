@@ -39,7 +39,6 @@ from fewcase.gan.generator import Generator
 from fewcase.gan.learner import GanLearner, architecture_of
 from fewcase.gan.steps import GanData, Trainer
 from fewcase.gan.training import train_gan
-from fewcase.gan.transfer import trained_parameters
 from fewcase.runtime.checkpoint import ResumeFolder
 from fewcase.runtime.determinism import prepare_torch
 from fewcase.study.contents import Study
@@ -133,11 +132,14 @@ def train_once(
     outputs = train_gan(recipe, options, data, 0, chosen.device, resume, log, base)
     learner, digest = outputs.learner, Digest()
     save(learner, digest)  # type: ignore[arg-type]
-    networks = learner.generator, learner.discriminator
+    optimisers = learner.g_optimizer, learner.d_optimizer
     states = [path.stat().st_size for path in folder.glob("*.safetensors")]
     return {
         "digest": digest.value,
-        "trained": [sum(p.numel() for p in trained_parameters(one)) for one in networks],
+        "trained": [
+            sum(p.numel() for group in one.param_groups for p in group["params"])
+            for one in optimisers
+        ],
         "precision": outputs.about["precision"],
         "seconds": seconds,
         "state": max(states, default=0) / 2**20,

@@ -219,7 +219,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--size", type=int, default=512, help="height and width in pixels")
     parser.add_argument("--width", type=int, help="filters of the first level")
-    parser.add_argument("--images", type=int, help="images per epoch")
+    parser.add_argument("--images", type=int, help="images per epoch, at least 3")
     parser.add_argument("--batch", type=int, help="images per step")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())

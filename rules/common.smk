@@ -21,7 +21,7 @@ from fewcase.study.errors import InputError
 from fewcase.study.models import check_models
 from fewcase.study.names import channels_of, images_of, preparation_of, sampling_of
 from fewcase.study.plan import read_study
-from fewcase.study.recipe import SYNTHETIC_FACTORS, resolved
+from fewcase.study.recipe import SYNTHETIC_FACTORS, resolved, text_of
 from fewcase.study.settings import RESULT_KEYS
 from fewcase.study.sources import MASKED_SOURCES
 from fewcase.study.splits import SamplingOptions

@@ -1,6 +1,11 @@
 """What the rules of explanation maps share: functions that name their inputs and params."""
 
 MOST_LEARNING_ARMS = 12
+# Of factors in which an arm differs from the default one, those that tell more than how it is trained.
+TELLING_FACTORS = [
+    *["model", "augment", "gan", "training_set", "mask_weight", "patch", "crop"],
+    *["distribution", "fhr_cutoff", "uc_scale", "baseline"],
+]
 
 
 def map_folders(arm, split, seeds):
@@ -120,9 +125,29 @@ def get_explained_options(wildcards):
 
 
 def get_arm_titles(wildcards):
-    """Return what readers know each explained arm by, as JSON."""
-    own = study.default_arm.arm
-    return as_json({own: "default arm"})
+    """Return what readers know each arm by, as JSON: its model and what is special about it."""
+    own = study.default_recipe
+    titles = {}
+    for name, recipe in study.arms.items():
+        differing = {
+            key: value
+            for key, value in resolved(recipe).items()
+            if value != getattr(own, key)
+        }
+        telling = {key: differing[key] for key in TELLING_FACTORS if key in differing}
+        words = [
+            str(value) if key == "model" else f"{key} {text_of(value)}"
+            for key, value in (telling or differing).items()
+        ]
+        titles[name] = ", ".join(words) or "default arm"
+    # Where two would be called alike, their names tell them apart.
+    called = list(titles.values())
+    return as_json(
+        {
+            name: title if called.count(title) == 1 else name
+            for name, title in titles.items()
+        }
+    )
 
 
 def learning_experiment():

@@ -1,4 +1,4 @@
-"""One of the paper's models as it is; ``benchmarks/full_size.py`` does the same for all eight."""
+"""One of the CTG paper's models as it is; ``benchmarks/full_size.py`` tries those of all studies."""
 
 import os
 import subprocess
@@ -18,5 +18,5 @@ def test_a_paper_s_model_at_224_pixels_is_killed_and_resumes_to_the_same_bytes()
     )
     assert done.returncode == 0, done.stderr
     row = done.stdout.splitlines()[-1]
-    assert row.startswith("| vit_small_patch16_224 | 21,666,434 |")
+    assert row.startswith("| vit_small_patch16_224, 224 px | 21,666,434 |")
     assert row.endswith("| same bytes |")

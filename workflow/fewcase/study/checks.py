@@ -155,8 +155,8 @@ def _check_masks(recipe: Recipe, where: str, cohort: Cohort) -> None:
     if cohort.source not in MASKED_SOURCES:
         raise InputError(
             f"{where}: {asks} looks at masks, which the images of cohort {cohort.name!r} (source "
-            f"{cohort.source}) do not have. Take a source of {list(MASKED_SOURCES)}, another model, "
-            "or mask_weight: 0."
+            f"{cohort.source}) do not have. Take a source of {list(MASKED_SOURCES)}, another "
+            "model, or mask_weight: 0."
         )
     if recipe.patch is not None and recipe.learns_masks:
         raise InputError(
