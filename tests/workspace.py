@@ -43,6 +43,8 @@ STUDY = {
     "hold_out": {"b": [{"site": "b"}]},
     "split": {"hold_out": "b"},
     "images": {"size": 32},
+    # Maps are made in the study of images.
+    "explain": {"cases": 0},
     "recipe": {
         "model": "test_vit",
         "weights": "none",

@@ -290,4 +290,4 @@ def test_the_cohorts_of_the_guide_are_sections_that_exist():
         for name, values in cohorts.items()
         if "source" in values
     ]
-    assert len(read) == 4
+    assert len(read) == 5

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fewcase.explain.choose import TRAINING
+from fewcase.explain.map_files import read_maps
 from workspace import Workspace
 
 GAN = {
@@ -42,6 +44,10 @@ STUDY = {
     },
     "split": {"target": "tumour"},
     "images": {"size": 16},
+    "explain": {
+        "cases": 3, "extremes": 1, "shared": 1, "checks": 1, "grids": [2, 3],
+        "steps": 2, "orders": 1, "randomised": 1,
+    },
     "recipe": {
         "model": "test_resnet", "weights": "none", "epochs": 1, "batch_size": 16,
         "neg_per_pos": None, "oversample": True, "orient": "dihedral",
@@ -66,7 +72,9 @@ REPORTED = {"score", "tabulate", "tabulate_checklist", "report"}
 OF_GAN = {
     *("synthesise", "measure_gan", "draw_gan", "certify", "train"),
     *("tabulate_gan_quality", "tabulate_gan_memorisation", *REPORTED),
-    *("tabulate_performance", "tabulate_shortcuts"),
+    *("tabulate_performance", "tabulate_shortcuts", "draw_errors", "draw_learning"),
+    # They say what the certificates say.
+    *("tabulate_maps", "draw_maps"),
 }
 OF_BASE = {"measure_base_gan", "draw_base_gan", "train_gan", *OF_GAN}
 
@@ -196,6 +204,42 @@ def test_another_augmentation_of_classifiers_trains_no_generator(tiles: Workspac
     planned = tiles.planned()
     assert planned["train"] == 4
     assert not {"train_gan", "train_base_gan", "synthesise", "prepare", "split"} & set(planned)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "stages"),
+    [
+        ("explain.fill", "white", {"plan", "tabulate_checklist"}),
+        ("recipe.epochs", 2, {"plan", "train", "score", "draw_errors", "draw_learning"}),
+    ],
+)
+def test_maps_are_made_again_where_their_options_or_networks_change(
+    tiles: Workspace, key: str, value: object, stages: set[str]
+) -> None:
+    of_maps = {"explain", "view", "tabulate_maps", "draw_maps", "report"}
+    tiles.write_study(with_key(key, value))
+    planned = set(tiles.planned())
+    assert stages | of_maps <= planned
+    if "train" not in stages:
+        assert planned == stages | of_maps
+
+
+def test_every_run_of_the_default_arm_is_explained_and_its_page_and_checks_are_there(
+    finished_tiles: Path,
+) -> None:
+    results = finished_tiles / "results/tiles/smoke"
+    folders = [path.parent for path in results.rglob("maps/**/grids.json")]
+    assert sorted(folder.name for folder in folders) == ["fold-0", "fold-1"]
+    for folder in folders:
+        maps = read_maps(folder)
+        # The shared examples of one fold were trained on in the other.
+        assert len(maps.cases) >= 3
+        assert set(maps.cases["role"]) <= {"validation", TRAINING}
+        assert maps.differences.shape[1] == 4 + 9
+    (page,) = results.rglob("maps/**/view.html")
+    assert str(maps.cases["example"].iloc[0]) in page.read_text()
+    table = pd.read_csv(results / "tables/explanations.csv")
+    assert table["split"].tolist() == ["tumour-patient-none"]
 
 
 def test_a_class_with_a_single_image_stops_its_generator_and_says_what_to_do(

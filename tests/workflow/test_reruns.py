@@ -11,7 +11,7 @@ from workspace import STUDY, Workspace
 
 SHEETS = {"tabulate_performance", "tabulate_shortcuts", "tabulate_checklist"}
 AFTER_TRAINING = {"score", "tabulate", "report"} | SHEETS
-AFTER_TRAINED = {"train"} | AFTER_TRAINING
+AFTER_TRAINED = {"train", "draw_errors", "draw_learning"} | AFTER_TRAINING
 # The default arm's images are not filtered.
 OF_FILTERED = {"train", "score", "tabulate", "report", "tabulate_checklist"}
 AFTER_IMAGES = {"measure_pixels", "fit_shortcuts"} | AFTER_TRAINED
@@ -65,7 +65,10 @@ def test_a_comment_or_a_touched_file_reruns_nothing(workspace: Workspace, path: 
         ("signal/render.py", {"render", "illustrate"} | AFTER_IMAGES),
         ("splits/signal_pairs.py", {"find_duplicates", "split"} | AFTER_SPLIT),
         # A new certificate trains and scores nothing again.
-        ("splits/generators.py", {"certify", "tabulate", "report"} | SHEETS),
+        (
+            "splits/generators.py",
+            {"certify", "tabulate", "report", "draw_errors", "draw_learning"} | SHEETS,
+        ),
         ("splits/sampling.py", AFTER_SPLIT),
         ("signal/features.py", {"features", "fit", "fit_shortcuts"} | AFTER_TRAINING),
     ],
@@ -91,7 +94,7 @@ def test_a_change_in_a_module_reruns_the_stages_that_reach_it(
         ("inner_folds", 3, {"split", "plan"} | AFTER_SPLIT),
         ("training.memory_mb", 9000, {"plan", "tabulate_checklist", "report"}),
         ("title", "Another title", {"plan", "tabulate_checklist", "report"}),
-        ("unit", "patient", {"plan", "fit_shortcuts"} | AFTER_TRAINING),
+        ("unit", "patient", {"plan", "fit_shortcuts", "draw_errors"} | AFTER_TRAINING),
         (
             "shortcuts",
             ["prior", "signal"],
@@ -118,7 +121,7 @@ def test_an_added_model_trains_that_model_alone(workspace: Workspace) -> None:
     experiment = copy.deepcopy(STUDY["experiments"]["augmentation"])
     experiment["also"].append({"model": "test_resnet"})
     workspace.write_study(with_key("experiments.augmentation", experiment))
-    after = {"tabulate": 1, "tabulate_checklist": 2, "report": 1}
+    after = {"tabulate": 1, "tabulate_checklist": 2, "draw_learning": 1, "report": 1}
     assert workspace.planned() == {"train": 2, "score": 1, "plan": 1} | after
 
 
@@ -162,6 +165,7 @@ def test_an_outcome_that_no_label_uses_trains_nothing_again(workspace: Workspace
     ran = workspace.ran()
     # The flow counts records, certificates look at them, shortcuts at their metadata.
     looked_at = {"flow", "draw_flow", "certify", "fit_shortcuts", "tabulate", "report"}
+    looked_at |= {"draw_errors", "draw_learning"}
     assert set(ran) == {"ingest", "cohort"} | looked_at | SHEETS
 
 

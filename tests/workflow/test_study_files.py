@@ -77,7 +77,7 @@ def test_gpu_jobs_ask_for_a_gpu_and_no_other_job_does(checkout: Workspace) -> No
     printed = checkout.snakemake("-n", "--cores", "8", "--resources", "gpu=2")
     jobs = re.findall(r"(?:rule|checkpoint) (\w+):\n((?:    .*\n)+)", printed)
     asking = {rule for rule, text in jobs if re.search(r"\bgpu=1\b", text)}
-    assert asking == {"train", "train_gan", "synthesise", "measure_gan"}
+    assert asking == {"train", "train_gan", "synthesise", "measure_gan", "explain"}
 
 
 def test_the_workflow_passes_snakemakes_lint(checkout: Workspace) -> None:

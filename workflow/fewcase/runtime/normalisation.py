@@ -51,6 +51,11 @@ class DeviceImages:
         #: The same of a black pixel.
         self.black = self._black.flatten()
 
+    @property
+    def size(self) -> int:
+        """Height of the images in pixels."""
+        return int(self._stored.shape[2])
+
     def __len__(self) -> int:
         return len(self._stored)
 

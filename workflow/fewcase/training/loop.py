@@ -51,6 +51,8 @@ from fewcase.training.run_data import RunData
 from fewcase.training.run_images import RunImages
 
 PREDICTION_BATCH = 256
+PREDICTION_PIXELS = 256 * 128 * 128
+"""At most so many images, or pixels of them, are predicted at once: what a U-Net keeps is large."""
 
 
 def train(
@@ -258,7 +260,8 @@ def predict(
     """Return the logits (n, classes) of the images at `positions`, dropout and the like at rest."""
     network.eval()
     parts = [torch.zeros(0, classes)]
-    for batch in torch.from_numpy(positions).to(store.device).split(PREDICTION_BATCH):
+    at_once = min(PREDICTION_BATCH, max(PREDICTION_PIXELS // store.size**2, 1))
+    for batch in torch.from_numpy(positions).to(store.device).split(at_once):
         if len(batch):
             with precision.autocast():
                 parts.append(network(store.batch(batch)).float().cpu())
@@ -324,6 +327,8 @@ def loss_of(
     truth
         (B, 1, H, W), the masks; None where they are not learned.
     """
+    if recipe.label_smoothing:
+        targets = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / targets.shape[1]
     if truth is not None:
         known = torch.ones(len(truth), dtype=torch.bool, device=truth.device)
         return segmentation_loss(
@@ -334,7 +339,7 @@ def loss_of(
         ).total
     if recipe.class_loss == "bce":
         return classification_loss(logits, targets, "bce")
-    return F.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
+    return F.cross_entropy(logits.float(), targets)
 
 
 def check_finite(loss: float, recipe: Recipe, bag: int, epoch: int) -> float:
