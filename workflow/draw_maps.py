@@ -17,7 +17,7 @@ from fewcase.reporting.performance import read_subject
 
 def main(options: argparse.Namespace) -> None:
     subject = read_subject(options.content).certified(read_standings(options.certificates))
-    sheet = MapSheet.of(subject, [read_maps(folder) for folder in options.maps])
+    sheet = MapSheet.of(subject, [read_maps(folder).held_out() for folder in options.maps])
     save(sheet.draw(), options.svg, options.png)
     write_display(options.display, [sheet.lay_out()], sheet.caption())
 

@@ -13,7 +13,7 @@ from fewcase.explain.view import make_view
 
 
 def main(options: argparse.Namespace) -> None:
-    maps = [read_maps(folder) for folder in options.maps]
+    maps = [read_maps(folder).held_out() for folder in options.maps]
     page = make_view(maps, options.title, Path(__file__).parent / "report" / "view")
     with atomic_path(options.out) as temporary:
         temporary.write_text(page, encoding="utf-8")

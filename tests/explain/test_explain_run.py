@@ -10,8 +10,9 @@ from safetensors.torch import save_file
 
 from fewcase.data.files import content_digest, write_digest
 from fewcase.data.image_store import ImageStore
-from fewcase.explain.choose import TRAINING, choose_cases, extreme_places
+from fewcase.explain.choose import choose_cases, extreme_places
 from fewcase.explain.grids import PAPER_SIZES
+from fewcase.explain.map_files import TRAINING
 from fewcase.explain.run import CHANNELS, explain_run, grids_for
 from fewcase.models.registry import build_model
 from fewcase.models.trained import load_run

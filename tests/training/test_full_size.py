@@ -1,4 +1,4 @@
-"""One of the CTG paper's models as it is; ``benchmarks/full_size.py`` tries those of all studies."""
+"""One of the CTG paper's models as it is; ``benchmarks/full_size.py`` tries all of all studies."""
 
 import os
 import subprocess

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fewcase.explain.choose import TRAINING
-from fewcase.explain.map_files import read_maps
+from fewcase.explain.map_files import TRAINING, read_maps
 from workspace import Workspace
 
 GAN = {

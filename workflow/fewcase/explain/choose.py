@@ -6,13 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fewcase.explain.map_files import TRAINING
 from fewcase.study.explanations import ExplainOptions
 from fewcase.study.splits import TESTED
 
 CASE_COLUMNS = ["row", "example", "parent", "patient", "site", "role", "label"]
-TRAINING = "training"
-"""Role of a shared example that the run's network was trained on: no judge of the network."""
-
 _STREAM = 0xE7A1
 
 

@@ -15,6 +15,8 @@ from fewcase.data.files import atomic_path, read_json, read_table, write_json, w
 from fewcase.explain.grids import Grid
 from fewcase.study.errors import InputError
 
+TRAINING = "training"
+"""Role of a case that the run's network learned from, which is no judge of it."""
 FILES = ("cases.parquet", "pictures.npy", "differences.npy", "grids.json")
 
 
@@ -61,6 +63,19 @@ class MapSet:
     def scores(self) -> npt.NDArray[np.float32]:
         """Probabilities of the classes, nothing masked, (n, K)."""
         return self.cases[_score_names(self)].to_numpy(np.float32)
+
+    def held_out(self) -> MapSet:
+        """Return the cases that the run's network did not learn from, numbered anew."""
+        places = np.flatnonzero((self.cases["role"] != TRAINING).to_numpy(bool))
+        if len(places) == len(self.cases):
+            return self
+        cases = self.cases.iloc[places].reset_index(drop=True)
+        return dataclasses.replace(
+            self,
+            cases=cases.assign(case=np.arange(len(cases))),
+            pictures=self.pictures[places],
+            differences=self.differences[places],
+        )
 
     @property
     def groups(self) -> tuple[str, ...]:
