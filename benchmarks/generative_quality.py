@@ -4,8 +4,8 @@ Precision, recall, density and coverage (k = 5) against prdc 0.2; FID and KID (1
 against torch-fidelity 0.4.0, which reads nothing here but features. Every side runs in a process of
 its own, which tells its seconds and by how much its memory grew at most beyond the features; all
 sides of a measure must give the same values. With a GPU, fewcase is run on it as well. Run as
-``python benchmarks/generative_quality.py``; ``--size 50000`` adds fewcase alone at that size (some minutes
-on a CPU; the other sides would need more memory than most machines have).
+``python benchmarks/generative_quality.py``; ``--size 50000`` adds fewcase alone at that size (some
+minutes on a CPU; the other sides would need more memory than most machines have).
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ from sklearn.preprocessing import StandardScaler
 
 from fewcase.ingest.image_folder import list_images
 from fewcase.ingest.simulate import oct
+from fewcase.ingest.simulate.fields import smooth_curve, smooth_field
+from fewcase.ingest.simulate.files import generator
 from fewcase.ingest.simulate.oct import (
     WIDTHS,
     draw_devices,
@@ -27,8 +29,6 @@ from fewcase.ingest.simulate.oct import (
 )
 from fewcase.ingest.simulate.oct_classes import CLASSES
 from fewcase.ingest.simulate.oct_device import draw_device, draw_speckle, pieces_of
-from fewcase.ingest.simulate.oct_fields import smooth_curve, smooth_field
-from fewcase.ingest.simulate.oct_files import generator
 from fewcase.ingest.simulate.oct_picture import EXTINCTION, Picture, intensity
 from fewcase.study.errors import InputError
 from fewcase.study.fields import read_section

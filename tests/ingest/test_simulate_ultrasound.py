@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from fewcase.ingest.masked_images import MaskedSource
 from fewcase.ingest.simulate import ultrasound
-from fewcase.ingest.simulate.oct_files import generator
+from fewcase.ingest.simulate.files import generator
 from fewcase.ingest.simulate.ultrasound import (
     draw_body,
     draw_patient,

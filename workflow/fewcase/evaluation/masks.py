@@ -11,6 +11,7 @@ import pandas as pd
 import scipy.ndimage
 
 from fewcase.data.image_store import ImageStore
+from fewcase.images.resize import shares_covered
 from fewcase.statistics.accuracy import called_classes
 from fewcase.statistics.bootstrap import bca
 from fewcase.statistics.intervals import Estimate, estimate_auc, undefined
@@ -51,18 +52,10 @@ def true_masks(store: ImageStore, rows: npt.ArrayLike, size: int) -> Mask:
     inside = store.read(rows)[:, 0] >= 128
     if inside.shape[1:] == (size, size):
         return inside
-    down, across = (_areas(length, size) for length in inside.shape[1:])
+    down, across = (shares_covered(length, size) for length in inside.shape[1:])
     # Sums of shares miss a half by round-off alone.
     covered: Mask = down @ inside.astype(np.float32) @ across.T >= HALF - 1e-5
     return covered
-
-
-def _areas(length: int, size: int) -> npt.NDArray[np.float32]:
-    """Return which share of each of `size` pixels each of `length` pixels covers."""
-    edges = np.arange(size + 1)[:, None] * length / size
-    pixel = np.arange(length)
-    covered = np.minimum(edges[1:], pixel + 1) - np.maximum(edges[:-1], pixel)
-    return (np.maximum(covered, 0) * size / length).astype(np.float32)
 
 
 def measure_masks(predicted: npt.NDArray, truth: npt.NDArray) -> pd.DataFrame:

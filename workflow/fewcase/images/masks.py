@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
@@ -19,6 +18,7 @@ from fewcase.data.parallel import map_in_order
 from fewcase.data.region_masks import Inside, fill_polygons, read_mask
 from fewcase.images.area import box_of
 from fewcase.images.prepare import fit_picture
+from fewcase.images.resize import shares_covered
 from fewcase.signal.rows import row_file
 from fewcase.study.errors import InputError
 from fewcase.study.preparation import PrepareOptions
@@ -89,17 +89,8 @@ def prepare_mask(record: Any, data: Path, options: PrepareOptions) -> Pixels:
 
 def _by_area(shares: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Return what share of each new pixel is inside; Pillow's box takes pixels whole or not."""
-    across, down = _overlaps(shares.width, size[0]), _overlaps(shares.height, size[1])
+    across, down = shares_covered(shares.width, size[0]), shares_covered(shares.height, size[1])
     return Image.fromarray(down @ np.asarray(shares) @ across.T)
-
-
-def _overlaps(length: int, size: int) -> npt.NDArray[np.float32]:
-    """Return the share of each of `size` pixels that each of `length` covers, (size, length)."""
-    borders = np.arange(size + 1) * (length / size)
-    pixel = np.arange(length)
-    begins = np.maximum(borders[:-1, None], pixel)
-    ends = np.minimum(borders[1:, None], pixel + 1)
-    return (np.maximum(ends - begins, 0) * (size / length)).astype(np.float32)
 
 
 def mask_of(record: Any, data: Path) -> Inside:

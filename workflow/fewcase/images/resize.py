@@ -95,3 +95,15 @@ def _weights(length: int, size: int) -> Float32:
 def _lanczos(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     inside = np.abs(distance) < LOBES
     return np.where(inside, np.sinc(distance) * np.sinc(distance / LOBES), 0.0)
+
+
+def shares_covered(length: int, size: int) -> Float32:
+    """Return which share of each of `size` pixels each of `length` covers, float32 (size, length).
+
+    Their product with masks is an average by area, of pixels in part as well.
+    """
+    borders = np.arange(size + 1) * (length / size)
+    pixel = np.arange(length)
+    begins = np.maximum(borders[:-1, None], pixel)
+    ends = np.minimum(borders[1:, None], pixel + 1)
+    return (np.maximum(ends - begins, 0) * (size / length)).astype(np.float32)

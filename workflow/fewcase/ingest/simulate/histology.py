@@ -11,14 +11,11 @@ patients: more images, classes or sites leave the others as they were.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import itertools
 import logging
 import re
-import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -28,6 +25,7 @@ from PIL import Image
 
 from fewcase.data.files import write_json
 from fewcase.data.parallel import map_in_order
+from fewcase.ingest.simulate.files import whole_folder
 from fewcase.ingest.simulate.histology_canvas import Canvas, Look, Nuclei
 from fewcase.ingest.simulate.histology_fields import smooth_noise
 from fewcase.ingest.simulate.histology_stain import (
@@ -101,7 +99,7 @@ def simulate_histology(options: SimulateHistology, out: Path, *, threads: int = 
             sorted(images, key=lambda image: image.patient), key=lambda image: image.patient
         )
     ]
-    with _whole_folder(Path(out)) as folder:
+    with whole_folder(Path(out)) as folder:
 
         def write(of_patient: Sequence[SimulatedImage]) -> int:
             for image, picture, labels in simulate_patient(of_patient, options):
@@ -326,21 +324,3 @@ def _write(
 def _save(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, compress_level=COMPRESSION)
-
-
-@contextlib.contextmanager
-def _whole_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; on success it takes its place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mark = uuid.uuid4().hex
-    temporary, old = (path.with_name(f".{path.name}.{mark}{end}") for end in ("", ".old"))
-    temporary.mkdir()
-    try:
-        yield temporary
-        if path.exists():
-            path.rename(old)
-        temporary.rename(path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -22,9 +22,9 @@ import numpy.typing as npt
 
 from fewcase.data.files import write_json
 from fewcase.data.parallel import map_in_order
+from fewcase.ingest.simulate.files import generator, save, whole_folder
 from fewcase.ingest.simulate.oct_classes import CLASSES
 from fewcase.ingest.simulate.oct_device import Device, draw_device, photograph, turn
-from fewcase.ingest.simulate.oct_files import generator, save, whole_folder
 from fewcase.ingest.simulate.oct_inner import vessels
 from fewcase.ingest.simulate.oct_retina import LATERAL, Chance, Retina, draw_anatomy
 from fewcase.ingest.simulate.oct_vitreous import detached_vitreous

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from fewcase.ingest.simulate.oct_fields import Field, Shape
+from fewcase.ingest.simulate.fields import Field, Shape
 from fewcase.ingest.simulate.oct_picture import CONTRAST
 
 LOOKS = 4

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fewcase.ingest.simulate.oct_fields import bell, rise, window
+from fewcase.ingest.simulate.fields import bell, rise, window
 from fewcase.ingest.simulate.oct_lesions import lose_photoreceptors
 from fewcase.ingest.simulate.oct_picture import Picture
 from fewcase.ingest.simulate.oct_retina import DEPTH, Retina

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fewcase.ingest.simulate.oct_fields import Field, Shape, smooth_field
+from fewcase.ingest.simulate.fields import Field, Shape, smooth_field
 
 CONTRAST = 68.0
 """Grey levels to a factor of e, of a device whose picture is neither hard nor soft."""

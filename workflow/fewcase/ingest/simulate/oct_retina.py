@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from fewcase.ingest.simulate.oct_fields import Field, Shape, rise, smooth_curve
+from fewcase.ingest.simulate.fields import Field, Shape, rise, smooth_curve
 from fewcase.ingest.simulate.oct_picture import Picture
 
 DEPTH = 1900.0

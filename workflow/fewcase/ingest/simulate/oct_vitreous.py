@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fewcase.ingest.simulate.oct_fields import Field, bell, window
+from fewcase.ingest.simulate.fields import Field, bell, window
 from fewcase.ingest.simulate.oct_inner import cysts, raise_pit
 from fewcase.ingest.simulate.oct_picture import Picture
 from fewcase.ingest.simulate.oct_retina import Retina

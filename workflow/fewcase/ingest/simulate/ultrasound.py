@@ -25,8 +25,8 @@ import numpy.typing as npt
 from fewcase.data.files import write_json
 from fewcase.data.parallel import map_in_order
 from fewcase.ingest.simulate import ultrasound_organs as organs
-from fewcase.ingest.simulate.oct_fields import Field, smooth_curve
-from fewcase.ingest.simulate.oct_files import generator, save, whole_folder
+from fewcase.ingest.simulate.fields import Field, smooth_curve
+from fewcase.ingest.simulate.files import generator, save, whole_folder
 from fewcase.ingest.simulate.ultrasound_body import Body, smooth_least
 from fewcase.ingest.simulate.ultrasound_liver import VIEWS, lay_out
 from fewcase.ingest.simulate.ultrasound_plan import SimulatedScan, plan_scans

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fewcase.ingest.simulate.oct_fields import Field, smooth_field
+from fewcase.ingest.simulate.fields import Field, smooth_field
 from fewcase.ingest.simulate.ultrasound_scanner import DECIBEL
 from fewcase.ingest.simulate.ultrasound_sector import Beams, Places
 

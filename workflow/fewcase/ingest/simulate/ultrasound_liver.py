@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from fewcase.ingest.simulate.oct_fields import Field, smooth_curve
+from fewcase.ingest.simulate.fields import Field, smooth_curve
 from fewcase.ingest.simulate.ultrasound_body import smooth_least
 from fewcase.ingest.simulate.ultrasound_sector import Beams
 from fewcase.ingest.simulate.ultrasound_stages import Signs

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fewcase.ingest.simulate.oct_fields import Field, smooth_curve, smooth_field
+from fewcase.ingest.simulate.fields import Field, smooth_curve, smooth_field
 from fewcase.ingest.simulate.ultrasound_body import VOID, Body, ellipse, smooth_least, turned
 from fewcase.ingest.simulate.ultrasound_liver import Liver
 from fewcase.ingest.simulate.ultrasound_sector import Beams

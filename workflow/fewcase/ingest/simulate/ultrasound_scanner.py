@@ -15,7 +15,7 @@ import numpy as np
 import scipy.fft
 from scipy import ndimage
 
-from fewcase.ingest.simulate.oct_fields import Field
+from fewcase.ingest.simulate.fields import Field
 from fewcase.ingest.simulate.ultrasound_sector import Beams
 
 SOUND = 1.54

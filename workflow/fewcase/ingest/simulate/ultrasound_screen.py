@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from fewcase.ingest.simulate.oct_fields import Shape
+from fewcase.ingest.simulate.fields import Shape
 from fewcase.ingest.simulate.ultrasound_scanner import Scanner
 from fewcase.ingest.simulate.ultrasound_sector import Sector, fit_sector
 

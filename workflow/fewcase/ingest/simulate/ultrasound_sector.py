@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fewcase.ingest.simulate.oct_fields import Field, Shape
+from fewcase.ingest.simulate.fields import Field, Shape
 
 Indices = npt.NDArray[np.integer[Any]]
 
