@@ -912,7 +912,9 @@ def arm_content(title, arm, split):
 def get_labels_title(wildcards):
     """Return the heading of the table of label counts."""
     word = " (simulated)" if is_simulated() else ""
-    sampled = study.default_recipe.neg_per_pos is not None
+    own = study.default_recipe
+    sampled = (own.neg_per_pos, own.training_examples) != (None, None)
+    sampled = sampled or own.distribution != "natural"
     return f"Label counts{' before and after under-sampling' if sampled else ''}{word}"
 
 

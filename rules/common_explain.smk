@@ -47,6 +47,13 @@ def get_all_checked_maps(wildcards):
     ]
 
 
+def get_all_map_grids(wildcards):
+    """Return the files that change where any of those maps does."""
+    return [
+        f"{folder}/grids.json" for folder in folders_of(get_all_checked_maps(wildcards))
+    ]
+
+
 def get_view_maps(wildcards):
     """Return the maps that a page is made of: those of the first seed, fold by fold."""
     folders = map_folders(wildcards.arm, wildcards.split, study.seeds[:1])

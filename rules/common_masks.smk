@@ -90,20 +90,20 @@ def get_case_maps_option(wildcards):
 
 
 def get_masked_maps(wildcards):
-    """Return the explanation maps of every arm under a split whose images have masks."""
-    masked = set(get_masked_cohorts())
+    """Return the maps of every explained arm that sees the images whose masks are measured."""
     return [
         f"{folder}/grids.json"
         for arm, split in study.explained
-        if study.cohort_of(split) in masked
+        if study.cohort_of(split) == study.cohort_of(segmented_arm()[1])
         and study.arms[arm].crop == study.arms[segmented_arm()[0]].crop
         for folder in map_folders(arm, split, study.seeds)
     ]
 
 
 def get_segmented_certificates(wildcards):
-    """Return the certificates of the splits of all arms that learn masks."""
-    return certificates_of(dict.fromkeys(split for _, split in study.segmented))
+    """Return the certificates of the splits of all arms that learn masks or are explained."""
+    pairs = [*study.segmented, *study.explained]
+    return certificates_of(dict.fromkeys(split for _, split in pairs))
 
 
 def get_fold_scores(wildcards):

@@ -31,7 +31,8 @@ rule explain:
         runtime=minutes(study.training.runtime_minutes),
     params:
         run=get_run,
-        options=as_json(study.explain),
+        # Which arms are explained changes no map.
+        options=as_json(dataclasses.replace(study.explain, experiments=())),
         about=get_map_facts,
         classes=get_split_class_option,
         span=get_span_option,
@@ -76,6 +77,8 @@ rule tabulate_maps:
         label_digests=get_example_digests,
         content_digests=get_content_digests,
         maps=get_all_checked_maps,
+        # Shared cases are no part of the checks.
+        grids=get_all_map_grids,
         certificates=get_all_explained_certificates,
     output:
         csv=report(

@@ -17,6 +17,7 @@ from fewcase.explain.run import explain_run
 from fewcase.models.trained import load_run
 from fewcase.runtime.determinism import seed_of
 from fewcase.runtime.job import add_machine_options, machine_keys, prepared_device
+from fewcase.runtime.precision import full_float32
 from fewcase.splits.folds import read_split
 from fewcase.study.explanations import ExplainOptions
 from fewcase.study.fields import read_section
@@ -46,7 +47,9 @@ def main(arguments: argparse.Namespace) -> None:
     scores = judged.filter(regex=r"^score_\d+$").to_numpy()
     chance = judge_chance(scores, judged["label"], judged["patient"]).as_json()
     about |= {"chance": chance, "no_better_than_chance": chance["no_better_than_chance"]}
-    with prepared_device(training, logging.getLogger("fewcase")) as device:
+    log = logging.getLogger("fewcase")
+    # Cells come in hundreds of shapes: to tune for each would take longer than to run it.
+    with prepared_device(training, log) as device, full_float32(tune=False):
         maps, found = explain_run(
             *(load_run(arguments.run, store.shape[2], device), store, cases, arguments.classes),
             *(options, device, about),

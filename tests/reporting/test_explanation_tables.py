@@ -143,7 +143,12 @@ def test_maps_without_negative_cells_are_judged_by_the_rest():
     nan = float("nan")
     row |= {"negative_maps": 0, "negative_deletion_low": nan, "negative_deletion_high": nan}
     assert follows_model(row) == ("yes", "")
-    assert follows_model(row | {"negative_maps": 3}) == ("not shown", "negative_deletion")
+    rises = {"negative_maps": 3, "negative_rise_low": 0.1, "negative_rise_high": 0.2}
+    assert follows_model(row | rises) == ("not shown", "negative_deletion")
+    # Deleting what speaks against a class must raise its score, and not only less than elsewhere.
+    falls = {"negative_maps": 3, "negative_rise_low": -0.2, "negative_rise_high": -0.1}
+    falls |= {"negative_deletion_low": 0.1, "negative_deletion_high": 0.2}
+    assert follows_model(row | falls) == ("no", "negative_rise")
 
 
 def test_networks_that_are_no_better_than_chance_are_said_so_in_red(tmp_path):

@@ -110,5 +110,5 @@ def test_a_resized_arm_may_use_a_generator_of_another_size():
 def test_the_classifier_that_judges_synthetic_images_has_seen_none():
     study = changed("recipe.gan", "scratch")
     study["recipe"]["synthetic_selection"] = 0.5
-    with pytest.raises(InputError, match="trained on real ones"):
+    with pytest.raises(InputError, match="trained on whole real ones"):
         read_study(study)

@@ -115,7 +115,8 @@ def read_cases(maps: Sequence[MapSet]) -> Iterator[Case]:
                 "label": label,
                 "predicted": predicted,
                 "fold": _text(line.get("fold")),
-                "drawn": bool(line.get("drawn", True)),
+                # Those that all runs share were drawn by chance, too.
+                "drawn": bool(line.get("drawn", True) or line.get("shared", False)),
                 "set": number,
                 "shown": shown,
                 "scores": [round(float(scores[row, k]), 6) for k in shown],

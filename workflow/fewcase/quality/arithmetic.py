@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -12,28 +9,6 @@ import torch
 from fewcase.study.errors import InputError
 
 Features = npt.NDArray[np.floating]
-
-
-@contextlib.contextmanager
-def full_float32() -> Iterator[None]:
-    """Within this context float32 is not shortened to TF32 or bfloat16, on any device.
-
-    By default cuDNN multiplies float32 with 10 bits of mantissa on GPUs that can, which moves
-    features in their third decimal; the bounds of `fewcase.quality.neighbours` rest on 23 bits.
-    """
-    precision = torch.get_float32_matmul_precision()
-    cudnn = torch.backends.cudnn
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with cudnn.flags(
-            enabled=cudnn.enabled,
-            benchmark=cudnn.benchmark,
-            deterministic=cudnn.deterministic,
-            allow_tf32=False,
-        ):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
 
 
 def feature_tensor(features: Features, device: str, name: str) -> torch.Tensor:

@@ -13,10 +13,9 @@ from torch import nn
 
 from fewcase.models.registry import build_model, is_convolutional
 from fewcase.models.trained import at_rest, load_run
-from fewcase.quality.arithmetic import full_float32
 from fewcase.quality.inception import IMAGE_SIZE, PUBLISHED_SHA256, read_inception, trunk_of
 from fewcase.quality.resizers import resize_as_trained, resize_clean, resize_legacy
-from fewcase.runtime.precision import choose_precision
+from fewcase.runtime.precision import choose_precision, full_float32
 from fewcase.study.errors import InputError
 
 RESIZERS = ("clean", "legacy")

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import torch
 
-from fewcase.quality.arithmetic import Features, feature_tensor, full_float32, same_width
+from fewcase.quality.arithmetic import Features, feature_tensor, same_width
+from fewcase.runtime.precision import full_float32
 
 SUBSETS = 100
 MOST_IN_SUBSET = 1000

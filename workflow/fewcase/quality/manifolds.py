@@ -14,9 +14,10 @@ import dataclasses
 
 import torch
 
-from fewcase.quality.arithmetic import Features, feature_tensor, full_float32
+from fewcase.quality.arithmetic import Features, feature_tensor
 from fewcase.quality.distances import TIE, Block, Pairs
 from fewcase.quality.neighbours import nearest_of_all
+from fewcase.runtime.precision import full_float32
 
 PRECISION_NEIGHBOURS = 3
 DENSITY_NEIGHBOURS = 5

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fewcase.quality.arithmetic import Features, feature_tensor, full_float32
+from fewcase.quality.arithmetic import Features, feature_tensor
 from fewcase.quality.distances import Block, Pairs
+from fewcase.runtime.precision import full_float32
 
 #: So many more candidates than neighbours are taken from float32 to be ranked in float64.
 _SPARE = 4

@@ -142,8 +142,8 @@ def follows_model(row: dict[str, Any]) -> tuple[str, str]:
     """Return whether maps tell what the network goes by, and what speaks against it or is open.
 
     It takes every one of these by the 95 % interval: deletion below, insertion above and, where
-    areas speak against a class, negative deletion above that of orders that say nothing; and a
-    rank correlation with the maps of randomised networks below `HALF`.
+    areas speak against a class, negative deletion above that of orders that say nothing, and the
+    score rising in it; and a rank correlation with the maps of randomised networks below `HALF`.
 
     Parameters
     ----------
@@ -155,6 +155,8 @@ def follows_model(row: dict[str, Any]) -> tuple[str, str]:
         for name, sign in DIFFERENCES.items()
         if name != "negative_deletion" or row["negative_maps"]
     }
+    if row["negative_maps"]:
+        found["negative_rise"] = _sided(row["negative_rise_low"], row["negative_rise_high"])
     found["randomised"] = _sided(HALF - row["randomised_low"], HALF - row["randomised_high"])
     for verdict in (NO, OPEN):
         if names := [name for name, said in found.items() if said == verdict]:

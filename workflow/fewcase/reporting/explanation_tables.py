@@ -25,6 +25,7 @@ REASONS = {
     "deletion": "deletion",
     "insertion": "insertion",
     "negative_deletion": "negative deletion",
+    "negative_rise": "rise",
     "randomised": "weights drawn anew",
 }
 READING = (
@@ -61,15 +62,16 @@ NOTE_OF_PICKED = (
 )
 NOTE_OF_CORRELATION = (
     "Spearman's rank correlation over the cells, without those that are 0 in both maps. Folds: "
-    "maps of the same examples by the networks of several folds or seeds. Other fills: the fill "
+    "maps of the same examples by the networks of several folds or seeds, which learned from most "
+    "of them where there is no test set. Other fills: the fill "
     "whose maps are least alike; the CSV file has the others. Weights drawn anew: all layers of "
     "the network, several times (Adebayo et al., NeurIPS 2018); |d|: the same without signs."
 )
 NOTE_OF_VERDICT = (
     "Maps follow the model: yes, if the intervals of deletion, insertion and, where cells speak "
-    "against a class, negative deletion lie on their right sides of 0, and that of the correlation "
-    f"with weights drawn anew below {HALF}; no, if one lies wholly on the wrong side; not shown "
-    "otherwise."
+    "against a class, negative deletion and rise lie on their right sides of 0, and that of the "
+    f"correlation with weights drawn anew below {HALF}; no, if one lies wholly on the wrong side; "
+    "not shown otherwise."
 )
 NOTE_OF_CHANCE = (
     "No better than chance, in red: the 95\u00a0% interval of the ROC-AUC of the network on the "

@@ -11,7 +11,7 @@ import pandas as pd
 from fewcase.reporting.display import Cell, DisplayTable, Row, leaky_note
 from fewcase.reporting.text import count, number, plain
 from fewcase.splits.folds import inner_rows, read_facts, read_split, training_rows, validation_rows
-from fewcase.splits.sampling import read_ratio, read_samples
+from fewcase.splits.sampling import is_drawn, read_samples
 from fewcase.splits.steps import YES_OR_NO, label_words
 from fewcase.study.errors import InputError
 from fewcase.study.words import NOUNS
@@ -122,7 +122,7 @@ class _Counter:
         split = read_split(split_path)
         facts = read_facts(split_path)
         samples = read_samples(sample_path, split)
-        drawn_from = self.unit == "window" or read_ratio(sample_path) is not None
+        drawn_from = self.unit == "window" or is_drawn(sample_path)
         by_row = split.set_index("row")
         for fold in range(facts.options.folds):
             where = {"seed": facts.seed, "fold": fold}

@@ -195,7 +195,7 @@ class LearningFigure:
 
     def caption(self) -> str:
         """Return how to read it, and what is not in it."""
-        losses = "Cross-entropy on the training part and on the inner validation part"
+        losses = "Loss on the training part, and cross-entropy on the inner validation part"
         measured = [MEASURES[name].replace(", ", " on ", 1) for name in self.measures]
         below = f"; below, {_joined(measured)}" if measured else ""
         said = [
@@ -206,8 +206,9 @@ class LearningFigure:
         if any(learning.steps() for learning in self.shown):
             said.append("Dotted rules: the learning rate falls in a step, to the value beside it.")
         said.append(
-            "Training losses hold the augmentation and the label smoothing of the arm, so they may "
-            "lie above those of inner validation; where these rise while training losses fall, "
+            "Training losses are what an arm is trained on: cross-entropy, or what class_loss "
+            "says, with its augmentation and label smoothing and the masks that it learns, so they "
+            "may lie above those of inner validation; where these rise while training losses fall, "
             "the arm learns its training examples by heart."
         )
         if self.table()["inner_loss"].isna().all():

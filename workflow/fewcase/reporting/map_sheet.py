@@ -73,6 +73,10 @@ MARGIN = 1.45
 """Inches for what a case is called."""
 
 
+FAINT = 0.02
+"""A score change below which readers are told that it is small."""
+
+
 @dataclasses.dataclass(frozen=True)
 class MapSheet:
     """The explained cases of an arm, and those that are shown.
@@ -255,6 +259,12 @@ class MapSheet:
         said.append(
             "A map shows what the network goes by, and not whether it is right to go by it."
         )
+        largest = max(float(np.abs(maps.differences).max(initial=0)) for maps in self.maps)
+        if largest < FAINT:
+            said.append(
+                f"Full colour stands for a change of less than {FAINT:g} in all of these maps: no "
+                "cell matters to this network."
+            )
         chance, runs = self.chance
         if chance:
             which = f"{count(chance)} of {count(runs)} runs {'is' if chance == 1 else 'are'}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Iterator
 
 import torch
 
@@ -57,3 +58,28 @@ def choose_precision(setting: str, device: str) -> Precision:
         return Precision(device_type, _TYPES[setting])
     capable = device_type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return Precision(device_type, torch.bfloat16 if capable else torch.float32)
+
+
+@contextlib.contextmanager
+def full_float32(tune: bool = True) -> Iterator[None]:
+    """Within this context float32 is not shortened to TF32 or bfloat16, on any device.
+
+    `tune` says whether cuDNN may go on trying algorithms for each new shape, where it does.
+
+    By default cuDNN multiplies float32 with 10 bits of mantissa on GPUs that can, which moves
+    features in their third decimal; the bounds of `fewcase.quality.neighbours` and maps of
+    small differences rest on 23 bits.
+    """
+    precision = torch.get_float32_matmul_precision()
+    cudnn = torch.backends.cudnn
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with cudnn.flags(
+            enabled=cudnn.enabled,
+            benchmark=cudnn.benchmark and tune,
+            deterministic=cudnn.deterministic,
+            allow_tf32=False,
+        ):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)

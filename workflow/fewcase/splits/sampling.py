@@ -262,10 +262,11 @@ def read_samples(path: Path, split: pd.DataFrame) -> pd.DataFrame:
     return samples
 
 
-def read_ratio(path: Path) -> float | None:
-    """Return how many negatives per positive samples were drawn with; None: all rows are kept."""
-    ratio: float | None = _read_facts(path)["neg_per_pos"]
-    return ratio
+def is_drawn(path: Path) -> bool:
+    """Return whether samples are a part of the rows that they are drawn from, by their recipe."""
+    facts = _read_facts(path)
+    natural = facts["distribution"] == "natural" and facts["training_examples"] is None
+    return facts["neg_per_pos"] is not None or not natural
 
 
 def _read_facts(path: Path) -> dict[str, Any]:

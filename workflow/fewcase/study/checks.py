@@ -9,7 +9,7 @@ from fewcase.study.contents import Cohort, Study
 from fewcase.study.errors import InputError
 from fewcase.study.fields import nearest
 from fewcase.study.keys import StudyKeys
-from fewcase.study.names import channels_of
+from fewcase.study.names import images_of
 from fewcase.study.recipe import IMAGE_FACTORS, SIGNAL_FACTORS, Recipe
 from fewcase.study.sources import MASKED_SOURCES
 from fewcase.study.targets import OUTCOMES, Target, columns_of
@@ -163,6 +163,11 @@ def _check_masks(recipe: Recipe, where: str, cohort: Cohort) -> None:
             f"{where}: {recipe.model} learns masks of whole images, not of patches; give "
             "mask_weight: 0, or another model."
         )
+    if recipe.through_size is not None:
+        raise InputError(
+            f"{where}: through_size {recipe.through_size} is for arms that are compared with "
+            f"synthetic images, which have no masks that {asks} could look at; drop it."
+        )
     if recipe.gan is not None:
         raise InputError(f"{where}: synthetic images have no masks, which {asks} looks at.")
     if recipe.learns_masks and (recipe.augment != "none" or recipe.orient != "none"):
@@ -197,11 +202,11 @@ def _check_generator(study: Study, recipe: Recipe, where: str, cohort: Cohort) -
             f"alone. Give through_size: {gan.size} to this arm and to those that it is compared "
             "with."
         )
-    if cohort.is_signal and channels_of(recipe) != channels_of(study.default_recipe):
+    learned, seen = (images_of(one, cohort.unit) for one in (study.default_recipe, recipe))
+    if seen != learned:
         raise InputError(
-            f"{where}: its generator learns from images of {channels_of(study.default_recipe)}, "
-            f"as the default arm has them, but the arm sees {channels_of(recipe)}; drop the factor "
-            "that differs."
+            f"{where}: its generator learns from images of {learned}, as the default arm has them, "
+            f"but the arm sees {seen}; drop the factor that differs."
         )
 
 
@@ -220,11 +225,12 @@ def check_extractor(study: Study) -> None:
     chosen = study.gan_quality.extractor
     selects = any(study.arms[arm].synthetic_selection is not None for arm, _ in study.runs)
     by_classifier = study.gan_runs and (chosen == "classifier" or selects)
-    if by_classifier and (study.default_recipe.gan or study.default_recipe.is_classical):
+    own = study.default_recipe
+    if by_classifier and (own.gan or own.is_classical or own.patch is not None):
         raise InputError(
             "study.gan_quality.extractor: the study's default arm judges synthetic images, so it "
-            "must be a network that is trained on real ones; change `recipe`, or name another "
-            "extractor."
+            "must be a network that is trained on whole real ones; change `recipe`, or name "
+            "another extractor."
         )
     if by_classifier and study.base_gans and chosen == "classifier":
         raise InputError(

@@ -19,6 +19,7 @@ from fewcase.study.words import TOP, measures_of
 
 RESERVED_EXPERIMENTS = (
     *("labels", "performance", "shortcuts", "reproduction", "tripod_ai", "claim"),
+    *("learning", "errors", "explanations", "maps", "folds", "segmentation", "cases"),
 )
 """Names of files that every study has beside those of its targets and experiments."""
 
@@ -63,7 +64,7 @@ class Planner:
         for i, extra in enumerate(spec.also):
             arm = self.arm(spec.fix, extra, f"{where}.also[{i}]")
             arms.append(dataclasses.replace(arm, factors=self._factors_of(arm, vary, extra)))
-        if spec.layout == "matrix":
+        if spec.layout == "matrix" or not vary:
             # Rows are told apart by all factors that any of them has.
             named = dict.fromkeys([*vary, *(key for extra in spec.also for key in extra)])
             arms = [

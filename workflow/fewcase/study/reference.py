@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fewcase.study import keys
+from fewcase.study.explanations import ExplainOptions
 from fewcase.study.gans import Freeze, GanQualityOptions, GanRecipe
 from fewcase.study.recipe import Recipe
 from fewcase.study.settings import ImageOptions, SignalOptions, TrainingOptions
@@ -44,6 +45,7 @@ def write_reference() -> str:
         ),
         ("gans: freeze", "Blocks that keep the base's weights.", Freeze),
         ("gan_quality", "How synthetic images are measured.", GanQualityOptions),
+        ("explain", "Explanation maps of held-out examples and their checks.", ExplainOptions),
         ("training", "How training runs on a machine; no arm is named by these.", TrainingOptions),
         ("experiments", "Each entry.", keys.ExperimentKeys),
         ("subgroups", "Each entry.", keys.Subgroup),

@@ -165,7 +165,8 @@ def load_run_images(
     if synthetic is not None:
         _check_alike(images, synthetic.set.images, recipe)
         parts.append(load_images(synthetic.set.images, synthetic.places, [size], device))
-    return RunImages(torch.cat(parts), packed=False)
+    # Nothing is copied where nothing is joined: it may be most of the device's memory.
+    return RunImages(parts[0] if len(parts) == 1 else torch.cat(parts), packed=False)
 
 
 def _load_masked(

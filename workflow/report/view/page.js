@@ -7,7 +7,7 @@ const settings = {
   position: 0,
   opacity: 0.5,
   brightness: 2,
-  mixing: "rgb",
+  mixing: content.mix,
   scale: "image",
   palette: "red_blue",
   clear: false,
@@ -256,6 +256,7 @@ function listen() {
   byId("grid").max = positions.length;
   byId("grid").addEventListener("input", (e) => setSetting("position", Number(e.target.value)));
   byId("opacity").addEventListener("input", (e) => setSetting("opacity", e.target.value / 100));
+  byId("mixing").value = settings.mixing;
   for (const name of ["mixing", "scale", "palette"]) {
     byId(name).addEventListener("change", (e) => setSetting(name, e.target.value));
   }
