@@ -13,6 +13,7 @@ from fewcase.data.image_store import ImageStore
 from fewcase.explain.choose import choose_cases, extreme_places
 from fewcase.explain.grids import PAPER_SIZES
 from fewcase.explain.map_files import TRAINING
+from fewcase.explain.randomisation import randomise
 from fewcase.explain.run import CHANNELS, explain_run, grids_for
 from fewcase.models.registry import build_model
 from fewcase.models.trained import load_run
@@ -135,3 +136,10 @@ def test_signals_are_explained_by_slits_of_each_channel_and_images_by_squares_th
     assert [grid.rows for grid in squares] == [size for size in PAPER_SIZES if size <= 16]
     with pytest.raises(InputError, match="images have 6 pixels"):
         grids_for(ExplainOptions(), 6, 6, 1, window_minutes=None)
+
+
+def test_one_image_is_enough_to_randomise_a_network_by(run):
+    _, networks = run
+    drawn = randomise(networks[0], torch.zeros(1, 1, 8, 8), seed=0)
+    with torch.inference_mode():
+        assert torch.isfinite(drawn(torch.ones(1, 1, 8, 8))).all()

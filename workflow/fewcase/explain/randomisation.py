@@ -104,6 +104,9 @@ def _estimate_statistics(
         # The whole of the new, nothing of the old.
         norm.momentum = 1.0
         norm.train()
+    if len(images) == 1:
+        # Of one image, a map of one pixel has no spread: torch refuses to take its statistics.
+        images = torch.cat([images, images])
     with torch.no_grad():
         network(images)
     for norm, momentum in zip(norms, momenta, strict=True):

@@ -29,6 +29,9 @@ from fewcase.study.explanations import FILLS, ExplainOptions
 CHANNELS = ("FHR", "UC", "baseline")
 """Channels of the pictures of signals."""
 
+USUAL = 64
+"""Cases whose images give randomised networks their statistics, at most."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -215,9 +218,11 @@ def _check_maps(
         if fill != options.fill
     }
     images = explainer.normalised(pictures)
+    # What the randomised networks take for usual comes from as many images as there are.
+    usual = explainer.normalised(maps.pictures[:USUAL])
     drawn_anew = [
         [
-            randomise(network, images, seed=seed + number * len(networks) + place)
+            randomise(network, usual, seed=seed + number * len(networks) + place)
             for place, network in enumerate(networks)
         ]
         for number in range(options.randomised)
