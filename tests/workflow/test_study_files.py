@@ -6,27 +6,31 @@ import re
 import pytest
 import yaml
 
+from fewcase.study.plan import read_study
 from workspace import REPOSITORY, STUDY, Workspace, write_recordings
 
-STUDIES = ["config.yaml", "studies/ctg.yaml", "studies/ctu_uhb.yaml", "studies/own_ctg.yaml"]
+STUDIES = ["config.yaml", *(f"studies/{p.name}" for p in (REPOSITORY / "studies").glob("*.yaml"))]
+SIGNALS = {"ingest", "signal", "render"}
+IMAGES = {"ingest_images", "tile"}
 
 
-@pytest.mark.parametrize("study", STUDIES)
-@pytest.mark.parametrize("preset", ["smoke", "hour", "full"])
-def test_every_study_and_preset_has_a_plan(checkout: Workspace, study: str, preset: str) -> None:
-    planned = checkout.planned("--configfile", study, "--config", f"preset={preset}")
-    stages = {
-        "ingest",
-        "signal",
-        "render",
-        "cohort",
-        "split",
-        "sample",
-        "train",
-        "score",
-        "tabulate",
-    }
-    assert stages <= set(planned)
+@pytest.mark.parametrize("study", sorted(STUDIES))
+def test_every_study_has_a_plan_from_raw_data_to_the_page(checkout: Workspace, study: str) -> None:
+    planned = set(checkout.planned("--configfile", study, "--config", "preset=smoke", "data=data"))
+    assert {"cohort", "split", "sample", "train", "score", "tabulate", "report"} <= planned
+    assert {"explain", "view", "tabulate_maps"} <= planned
+    assert planned >= SIGNALS or planned >= IMAGES
+    assert ("segment" in planned) == ("liver" in study)
+
+
+@pytest.mark.parametrize("study", sorted(STUDIES))
+def test_every_preset_of_a_study_can_be_read(study: str) -> None:
+    content = yaml.safe_load((REPOSITORY / study).read_text())
+    assert {"smoke", "full"} <= set(content["presets"])
+    for preset in content["presets"]:
+        plan = read_study({**content, "preset": preset, "data": "data"})
+        assert plan.runs, preset
+        assert plan.explained, preset
 
 
 def test_the_plan_of_the_paper_has_every_run(checkout: Workspace) -> None:
