@@ -31,6 +31,7 @@ def digest_of(library):
     from fewcase.study import digest
 
     digest._tree.cache_clear()
+    digest._imports.cache_clear()
     return code_digest(library / "stage.py", library)
 
 

@@ -51,9 +51,9 @@ def test_a_given_study_is_not_merged_with_the_default_one(checkout: Workspace) -
         assert word not in printed
 
 
-@pytest.mark.parametrize("profile", ["profiles/default", "profiles/gpu", "profiles/slurm"])
-def test_every_profile_plans_the_default_study(checkout: Workspace, profile: str) -> None:
-    assert checkout.planned("--profile", profile)["train"] > 0
+def test_the_profile_for_gpus_plans_the_default_study(checkout: Workspace) -> None:
+    # Snakemake takes profiles/default by itself; the cluster's is looked at below.
+    assert checkout.planned("--profile", "profiles/gpu")["train"] > 0
 
 
 def test_the_cluster_profile_sends_trainings_to_gpus_and_tries_again(checkout: Workspace) -> None:

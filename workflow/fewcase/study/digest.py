@@ -91,7 +91,12 @@ def _has_docstring(node: ast.AST) -> bool:
     )
 
 
-def _imports(path: Path, library: Path) -> Iterator[Path]:
+@functools.cache
+def _imports(path: Path, library: Path) -> tuple[Path, ...]:
+    return tuple(_imported(path, library))
+
+
+def _imported(path: Path, library: Path) -> Iterator[Path]:
     for node in ast.walk(_tree(path)):
         names: list[str] = []
         if isinstance(node, ast.Import):
