@@ -36,14 +36,11 @@ def _merged(base: Mapping[str, Any], over: Any, where: str) -> dict[str, Any]:
     result = copy.deepcopy(dict(base))
     for key, value in over.items():
         both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        # Options belong to the model or source that they are of: a new one replaces the mapping.
-        replaces = key == "model" or (both and _names_another(value, result[key], "source"))
+        # Options belong to the model or source that they are of: where one is named, the same one
+        # as well, the mapping is replaced.
+        replaces = key == "model" or (both and "source" in value)
         if both and not replaces:
             result[key] = _merged(result[key], value, f"{where}.{key}")
         else:
             result[key] = copy.deepcopy(value)
     return result
-
-
-def _names_another(value: Mapping[str, Any], base: Mapping[str, Any], key: str) -> bool:
-    return key in value and value[key] != base.get(key)
