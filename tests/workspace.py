@@ -5,8 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pandas as pd
 import yaml
@@ -162,3 +164,21 @@ def write_recordings(folder: Path) -> None:
         )
     (folder / "signals" / "broken.npy").write_bytes(b"this is no array")
     pd.DataFrame(rows).to_csv(folder / "recordings.csv", index=False)
+
+
+def run_once(shared: Path, name: str, study: dict, prepare: Callable[[Path], object]) -> Path:
+    """Return the folder of a study after its first run, made once for all workers of pytest."""
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    folder = shared / name
+    with filelock.FileLock(shared / f"{name}.lock", timeout=900):
+        if not (folder / "done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            workspace = Workspace(folder)
+            workspace.checkout()
+            workspace.write_study(study)
+            prepare(folder / "data")
+            workspace.snakemake("--cores", "2", "--configfile", "study.yaml")
+            (folder / "done").touch()
+    return folder

@@ -1,33 +1,17 @@
 """The small study, run once, that tests copy, change and plan again."""
 
-import os
 import shutil
 from pathlib import Path
 
-import filelock
 import pytest
 
-from workspace import STUDY, Workspace, write_recordings
+from workspace import STUDY, Workspace, run_once, write_recordings
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the small study after its first run, made once for all workers."""
-    shared = tmp_path_factory.getbasetemp()
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        shared = shared.parent
-    folder = shared / "finished"
-    with filelock.FileLock(shared / "finished.lock", timeout=600):
-        if not (folder / "done").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            workspace = Workspace(folder)
-            workspace.checkout()
-            workspace.write_study(STUDY)
-            write_recordings(folder / "data")
-            workspace.snakemake("--cores", "2", "--configfile", "study.yaml")
-            (folder / "done").touch()
-    return folder
+    return run_once(tmp_path_factory.getbasetemp(), "finished", STUDY, write_recordings)
 
 
 @pytest.fixture

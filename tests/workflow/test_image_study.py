@@ -2,18 +2,16 @@
 
 import copy
 import json
-import os
 import re
 import shutil
 from pathlib import Path
 
-import filelock
 import numpy as np
 import pandas as pd
 import pytest
 
 from fewcase.explain.map_files import TRAINING, read_maps
-from workspace import Workspace
+from workspace import Workspace, run_once
 
 GAN = {
     "size": 16, "channel_base": 64, "channel_max": 8, "latent": 8, "mapping_layers": 1,
@@ -81,20 +79,7 @@ OF_BASE = {"measure_base_gan", "draw_base_gan", "train_gan", *OF_GAN}
 @pytest.fixture(scope="session")
 def finished_tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the study above after its first run, made once for all workers."""
-    shared = tmp_path_factory.getbasetemp()
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        shared = shared.parent
-    folder = shared / "finished-tiles"
-    with filelock.FileLock(shared / "finished-tiles.lock", timeout=900):
-        if not (folder / "done").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            workspace = Workspace(folder)
-            workspace.checkout()
-            workspace.write_study(STUDY)
-            workspace.snakemake("--cores", "2", "--configfile", "study.yaml")
-            (folder / "done").touch()
-    return folder
+    return run_once(tmp_path_factory.getbasetemp(), "finished-tiles", STUDY, Path.mkdir)
 
 
 @pytest.fixture

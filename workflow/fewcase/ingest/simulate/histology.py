@@ -15,7 +15,6 @@ import dataclasses
 import hashlib
 import itertools
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,7 +24,8 @@ from PIL import Image
 
 from fewcase.data.files import write_json
 from fewcase.data.parallel import map_in_order
-from fewcase.ingest.simulate.files import whole_folder
+from fewcase.ingest.simulate.checks import check_sites_and_parts
+from fewcase.ingest.simulate.files import generator, whole_folder
 from fewcase.ingest.simulate.histology_canvas import Canvas, Look, Nuclei
 from fewcase.ingest.simulate.histology_fields import smooth_noise
 from fewcase.ingest.simulate.histology_stain import (
@@ -138,7 +138,7 @@ def _mixed(options: SimulateHistology) -> list[_Dealt]:
     """Deal so that every patient has images of all classes, as far as they go round."""
     if options.regions > 1:
         deck = [name for name, count in options.classes.items() for _ in range(count)]
-        deck = [deck[i] for i in _generator(options.seed, "regions").permutation(len(deck))]
+        deck = [deck[i] for i in generator(options.seed, "regions").permutation(len(deck))]
         hands = [deck[i : i + options.regions] for i in range(0, len(deck), options.regions)]
         return [(tuple(hand), i % options.patients, i) for i, hand in enumerate(hands)]
     return [
@@ -167,7 +167,7 @@ def _parts(options: SimulateHistology, class_of: dict[int, str]) -> dict[int, st
     """Put the wanted shares of patients into validation and test, spread over classes and sites."""
     if options.validation == options.test == 0:
         return dict.fromkeys(class_of, "")
-    luck = _generator(options.seed, "parts").random(options.patients)
+    luck = generator(options.seed, "parts").random(options.patients)
     sites = len(options.sites)
     group = (lambda p: "") if options.mixed else class_of.__getitem__
     ordered = sorted(class_of, key=lambda p: (group(p), p % sites, luck[p]))
@@ -198,24 +198,11 @@ def _check(options: SimulateHistology) -> None:
             f"patients: {options.patients}, but {len(wanted)} classes need one each, as mixed is "
             "false."
         )
-    for site in options.sites:
-        if not re.fullmatch(r"\w+", site):
-            raise InputError(f"sites: {site!r}, expected letters, digits and _ alone.")
-    if not options.sites or len(set(options.sites)) < len(options.sites):
-        raise InputError(f"sites: {list(options.sites)}, expected one name or more, each once.")
-    if options.validation + options.test >= 1:
-        raise InputError(
-            f"validation: {options.validation} and test {options.test} leave no patient to learn "
-            "from; together they must be less than 1."
-        )
+    check_sites_and_parts(options.sites, options.validation, options.test)
 
 
 def _number(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "little")
-
-
-def _generator(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64([seed, _number(purpose), *numbers]))
 
 
 def simulate_patient(
@@ -234,15 +221,15 @@ def simulate_patient(
         has one region.
     """
     patient, site = images[0].patient, images[0].site
-    of_site = site_staining(_generator(options.seed, f"site {site}"), options.site_shift)
-    rng = _generator(options.seed, "patient", patient)
+    of_site = site_staining(generator(options.seed, f"site {site}"), options.site_shift)
+    rng = generator(options.seed, "patient", patient)
     staining = patient_staining(of_site, rng, options.patient_shift)
     look = draw_look(rng, options.patient_shift)
     key = (options.seed, _number("nuclei"), patient)
     nuclei = Nuclei(key, options.resolution, look.nuclei)
     for image in images:
         purpose = image.classes[0] if options.regions == 1 else "image"
-        draw = _generator(options.seed, purpose, image.number)
+        draw = generator(options.seed, purpose, image.number)
         yield image, *_simulate(image, options, look, nuclei, staining, draw)
 
 

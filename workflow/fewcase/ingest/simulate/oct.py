@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import numpy.typing as npt
 
 from fewcase.data.files import write_json
 from fewcase.data.parallel import map_in_order
+from fewcase.ingest.simulate.checks import check_sites_and_parts
 from fewcase.ingest.simulate.files import generator, save, whole_folder
 from fewcase.ingest.simulate.oct_classes import CLASSES
 from fewcase.ingest.simulate.oct_device import Device, draw_device, photograph, turn
@@ -183,16 +183,7 @@ def _check(options: SimulateOct) -> None:
             raise InputError(f"classes.{name}: {count} scans, expected 0 or more.")
     if not any(options.classes.values()):
         raise InputError("classes: no scan of any class is asked for, as in {NORMAL: 30, CNV: 30}.")
-    for site in options.sites:
-        if not re.fullmatch(r"\w+", site):
-            raise InputError(f"sites: {site!r}, expected letters, digits and _ alone.")
-    if not options.sites or len(set(options.sites)) < len(options.sites):
-        raise InputError(f"sites: {list(options.sites)}, expected one name or more, each once.")
-    if options.validation + options.test >= 1:
-        raise InputError(
-            f"validation: {options.validation} and test {options.test} leave no patient to learn "
-            "from; together they must be less than 1."
-        )
+    check_sites_and_parts(options.sites, options.validation, options.test)
 
 
 def draw_devices(options: SimulateOct) -> Mapping[str, Device]:

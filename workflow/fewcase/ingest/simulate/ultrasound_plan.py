@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import re
 
+from fewcase.ingest.simulate.checks import check_sites_and_parts
 from fewcase.ingest.simulate.ultrasound_stages import STAGES
 from fewcase.study.errors import InputError
 from fewcase.study.fields import nearest
@@ -107,13 +107,4 @@ def _check(options: SimulateUltrasound) -> None:
             raise InputError(f"classes.{name}: {count} images, expected 0 or more.")
     if not any(options.classes.values()):
         raise InputError("classes: no image of any stage is asked for, as in {F0: 20, F4: 23}.")
-    for site in options.sites:
-        if not re.fullmatch(r"\w+", site):
-            raise InputError(f"sites: {site!r}, expected letters, digits and _ alone.")
-    if not options.sites or len(set(options.sites)) < len(options.sites):
-        raise InputError(f"sites: {list(options.sites)}, expected one name or more, each once.")
-    if options.validation + options.test >= 1:
-        raise InputError(
-            f"validation: {options.validation} and test {options.test} leave no patient to learn "
-            "from; together they must be less than 1."
-        )
+    check_sites_and_parts(options.sites, options.validation, options.test)
